@@ -1,0 +1,41 @@
+# Tasks of the project; `make help` lists them. Each sets up what it needs in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# Property tests run this many examples each; CI asks for more.
+export AUTHZ_PROPERTY_EXAMPLES ?= 300
+
+.PHONY: help run test lint format proto clean
+
+help: ## list the tasks
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "authz needs Python 3.11 or newer: set PYTHON")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres]" --group dev
+	@touch $@
+
+run: $(STAMP) ## serve on loopback with the embedded store and the sample
+	$(BIN)/python tools/run_sample.py
+
+test: $(STAMP) ## run all tests
+	$(BIN)/pytest -n auto --dist loadgroup
+
+lint: $(STAMP) ## check style, types, layers and generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/proto.py --check
+
+format: $(STAMP) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(STAMP) ## generate authz/_proto from proto/
+	$(BIN)/python tools/proto.py
+
+clean: ## remove what the tasks made
+	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
