@@ -1,0 +1,8 @@
+"""Facts in a SQL database: SQLite beside the program or PostgreSQL. Opened by the program; used as `store.api`."""
+
+from authz.store.sql.datastore import SqlDatastore
+from authz.store.sql.migrate import Migration
+from authz.store.sql.opening import migrate_datastore, migration_status, open_datastore
+from authz.store.sql.uri import masked
+
+__all__ = ["Migration", "SqlDatastore", "masked", "migrate_datastore", "migration_status", "open_datastore"]

@@ -1,0 +1,1 @@
+"""The migrations of the datastore, as alembic runs them. Called by `migrate`."""

@@ -1,0 +1,1 @@
+"""One script per migration, in order. Loaded by alembic; never changed once released."""

@@ -1,0 +1,81 @@
+"""PostgreSQL's sessions are bounded in time, and its statements use their indexes whatever the planner believes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import make_url, text
+
+from authz.store.api import TupleWrite
+from authz.store.sql import reading
+from authz.store.sql.postgresql import PostgresDialect
+from authz.store.sql.reading import RowReader
+from authz.store.sql.writing import Writer
+from authz.tuples import RelationshipTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.postgres
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def dialect(postgres_uri: str) -> Iterator[PostgresDialect]:
+    made = PostgresDialect(make_url(postgres_uri), readers=1, writers=1, poll_interval=1.0)
+    yield made
+    made.reader.dispose()
+    made.writer.dispose()
+
+
+def test_no_statement_waits_for_ever(dialect: PostgresDialect) -> None:
+    """Neither for its result nor for a lock, and no transaction stays open idle."""
+    with dialect.writer.connect() as connection:
+        for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            assert connection.execute(text(f"SHOW {setting}")).scalar() != "0"
+        assert connection.execute(text("SHOW transaction_isolation")).scalar() == "read committed"
+
+
+def _put(dialect: PostgresDialect, writer: Writer, numbers: range) -> None:
+    items = [RelationshipTuple(f"doc:{number}", "viewer", f"user:{number}") for number in numbers]
+    with dialect.writer.connect() as connection:
+        writer.write(connection, "S", TupleWrite(writes=items), "anne", NOW)
+        connection.commit()
+
+
+def _plan(dialect: PostgresDialect, statement: Any, **values: object) -> str:
+    compiled = statement.compile(dialect=dialect.reader.dialect)
+    with dialect.reader.connect() as connection:
+        found = connection.exec_driver_sql(f"EXPLAIN {compiled}", {**compiled.params, **values})
+        return "\n".join(row[0] for row in found)
+
+
+def test_stale_statistics_do_not_lead_to_walks_over_a_store(dialect: PostgresDialect) -> None:
+    """In the minutes after an import the planner takes the table for tiny: each key is looked up all the same."""
+    rows, writer = RowReader(dialect), Writer(dialect)
+    with dialect.reader.connect() as connection:
+        connection.execute(text("ALTER TABLE tuples SET (autovacuum_enabled = off)"))
+    _put(dialect, writer, range(1))
+    with dialect.reader.connect() as connection:
+        connection.execute(text("ANALYZE tuples"))
+    _put(dialect, writer, range(1, 3000))
+
+    at = {"store_id": "S", "revision": 2}
+    keys = [(str(number), str(number), "viewer") for number in range(50)]
+    forward = _plan(dialect, rows._forward, **at, **rows._forward_keys.bind(keys))
+    assert "Index Scan using tuples_by_object" in forward
+    assert "(relation = " in forward.partition("Index Cond:")[2].partition("\n")[0]
+    reverse = _plan(dialect, rows._reverse, **at, **rows._reverse_keys.bind(keys))
+    assert "Index Scan using tuples_by_user" in reverse
+    assert "(relation = " in reverse.partition("Index Cond:")[2].partition("\n")[0]
+    find = _plan(dialect, writer._find, store="S", **writer._keys.bind([(*key, "user:1") for key in keys]))
+    assert "Index Scan using tuples_by_object" in find
+    assert "(tuple_user = " in find.partition("Index Cond:")[2].partition("\n")[0]
+    bury = _plan(dialect, writer._bury, revision=3, now=1, **writer._places.bind([(place,) for place in range(50)]))
+    assert "Index Scan using tuples_pkey" in bury
+    page = _plan(dialect, reading._page, **at, after=0, size=100)
+    assert "Index Scan using tuples_by_position" in page
+    assert "Seq Scan" not in forward + reverse + find + bury + page
