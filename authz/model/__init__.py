@@ -1,0 +1,1 @@
+"""Compiled authorization models: rewrites, rules, plans, and what tuples they allow."""

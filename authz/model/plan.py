@@ -1,0 +1,220 @@
+"""What must be looked up to answer whether a kind of user has a relation: the rewrites, flattened and pruned.
+
+A `Plan` is made for one relation (or one operand of an operator) and one kind of user. Computed relations of the same
+object are merged into it, and every branch that this kind of user can never come through is left out before any tuple
+is read. The engine walks plans forward from an object (check, list users) and backward from a user (list objects); the
+index turns their edges into rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from authz.errors import Bug
+from authz.model.compile import CompiledModel, Relation
+from authz.model.reach import Reachability
+from authz.model.rewrite import (
+    Computed,
+    Direct,
+    Exclusion,
+    Intersection,
+    Restriction,
+    Rewrite,
+    TupleToUserset,
+    Union,
+)
+from authz.tuples import UserKind
+
+STRIDE = 1 << 16
+"""Upper bound of plans in a set: (object id, plan) packs into one integer, `object_id * STRIDE + plan.index`."""
+
+
+class Edge(NamedTuple):
+    """All tuples of one shape: the left side's relation, the kind of user, the condition's name (empty for none)."""
+
+    type: str
+    relation: str
+    user: UserKind
+    condition: str = ""
+
+
+class Hop(NamedTuple):
+    """Whoever has `target` on a user named by `edge` has this plan on the edge's object."""
+
+    edge: Edge
+    target: Plan
+
+
+class Gate(NamedTuple):
+    """An intersection of all operands, or (`is_exclusion`) the first operand without the second."""
+
+    is_exclusion: bool
+    operands: tuple[Plan, ...]
+
+
+class Plan:
+    """The union of: tuples that name the user (`tests`), hops to other plans, and gates on the same object."""
+
+    __slots__ = ("gates", "hops", "index", "is_self", "tests", "type")
+
+    def __init__(self, index: int, type_: str) -> None:
+        self.index = index
+        self.type = type_
+        self.tests: tuple[Edge, ...] = ()
+        self.hops: tuple[Hop, ...] = ()
+        self.gates: tuple[Gate, ...] = ()
+        self.is_self = False
+        """Whether the userset asked about is this relation itself: `group:1#member` has `member` on `group:1`."""
+
+    def targets(self) -> Iterator[Plan]:
+        """Every plan this one refers to."""
+        for hop in self.hops:
+            yield hop.target
+        for gate in self.gates:
+            yield from gate.operands
+
+
+class PlanSet:
+    """All plans of one model for one kind of user, made as they are asked for."""
+
+    def __init__(self, model: CompiledModel, kind: UserKind) -> None:
+        self.model = model
+        self.kind = kind
+        self._reach = Reachability(model, kind)
+        self._lock = threading.Lock()
+        self._relations: dict[tuple[str, str], Plan] = {}
+        self._count = 0
+        # INVARIANT: holds a plan only once everything that it refers to is complete, so it is read without the lock.
+        self._ready: dict[tuple[str, str], Plan] = {}
+
+    def plan(self, type_: str, relation: str) -> Plan | None:
+        """The plan of a relation, or None when this kind of user can never have it. Safe to call from any thread.
+
+        Raises:
+            Bug: the model has more plans than fit, which its size limit excludes.
+
+        """
+        found = self._ready.get((type_, relation))
+        if found is not None or not self._reach.contains(type_, relation):
+            return found
+        with self._lock:
+            pending: list[Relation] = []
+            root = self._request(type_, relation, pending)
+            while pending:
+                source = pending.pop()
+                _Flattening(self, self._relations[source.type, source.name], pending).run(source)
+            self._ready.update(self._relations)
+        return root
+
+    def _request(self, type_: str, relation: str, pending: list[Relation]) -> Plan | None:
+        key = (type_, relation)
+        if not self._reach.contains(type_, relation):
+            return None
+        found = self._relations.get(key)
+        if found is None:
+            found = self._relations[key] = self._new(type_)
+            pending.append(self.model.types[type_][relation])
+        return found
+
+    def _new(self, type_: str) -> Plan:
+        if self._count == STRIDE:
+            raise Bug(f"model `{self.model.id}` needs more than {STRIDE} plans")
+        self._count += 1
+        return Plan(self._count - 1, type_)
+
+    def can_reach(self, type_: str, rewrite: Rewrite) -> bool:
+        """Whether this kind of user may come through a rewrite of a relation of the given type."""
+        return self._reach.admits(type_, rewrite)
+
+
+class _Flattening:
+    """Fill one plan from a rewrite; operands of gates become plans of their own."""
+
+    def __init__(self, plans: PlanSet, plan: Plan, pending: list[Relation]) -> None:
+        self._plans = plans
+        self._plan = plan
+        self._pending = pending
+        self._tests: dict[Edge, None] = {}
+        self._hops: dict[Hop, None] = {}
+        self._gates: list[Gate] = []
+
+    def run(self, source: Relation, rewrite: Rewrite | None = None) -> None:
+        """Merge `rewrite` (default: the whole relation) and the computed relations it names."""
+        merged = set()
+        if rewrite is None:
+            merged.add(source.name)
+        todo: list[tuple[str, Rewrite]] = [(source.name, rewrite or source.rewrite)]
+        while todo:
+            relation, part = todo.pop()
+            match part:
+                case Union(operands):
+                    todo.extend((relation, operand) for operand in reversed(operands))
+                case Computed(name):
+                    if name not in merged:
+                        merged.add(name)
+                        todo.append((name, self._plans.model.types[source.type][name].rewrite))
+                case Direct(restrictions):
+                    for restriction in restrictions:
+                        self._direct(source.type, relation, restriction)
+                case TupleToUserset(tupleset, computed):
+                    self._tuple_to_userset(source.type, tupleset, computed)
+                case Intersection() | Exclusion():
+                    todo.extend(self._gate(source.type, relation, part))
+        self._finish(source.type, merged)
+
+    def _finish(self, type_: str, merged: set[str]) -> None:
+        kind = self._plans.kind
+        self._plan.tests = tuple(self._tests)
+        self._plan.hops = tuple(self._hops)
+        self._plan.gates = tuple(self._gates)
+        self._plan.is_self = bool(kind.relation) and kind.type == type_ and kind.relation in merged
+
+    def _direct(self, type_: str, relation: str, restriction: Restriction) -> None:
+        user, kind = restriction.user, self._plans.kind
+        edge = Edge(type_, relation, user, restriction.condition)
+        if user == kind or (user.wildcard and not kind.relation and user.type == kind.type):
+            self._tests[edge] = None
+        if user.relation:
+            self._hop(edge, user.type, user.relation)
+
+    def _tuple_to_userset(self, type_: str, tupleset: str, computed: str) -> None:
+        for restriction in self._plans.model.types[type_][tupleset].restrictions:
+            if self._plans.model.has_relation(restriction.user.type, computed):
+                edge = Edge(type_, tupleset, restriction.user, restriction.condition)
+                self._hop(edge, restriction.user.type, computed)
+
+    def _hop(self, edge: Edge, type_: str, relation: str) -> None:
+        target = self._plans._request(type_, relation, self._pending)  # noqa: SLF001 - two halves of one compiler
+        if target is not None:
+            self._hops[Hop(edge, target)] = None
+
+    def _gate(self, type_: str, relation: str, part: Intersection | Exclusion) -> list[tuple[str, Rewrite]]:
+        """Add a gate, or return what is left of it when an operand cannot matter."""
+        plans = self._plans
+        if isinstance(part, Exclusion):
+            if not plans.can_reach(type_, part.base):
+                return []
+            if not plans.can_reach(type_, part.subtract):
+                return [(relation, part.base)]
+            operands: tuple[Rewrite, ...] = (part.base, part.subtract)
+        else:
+            operands = part.operands
+            if not all(plans.can_reach(type_, operand) for operand in operands):
+                return []
+        gate = Gate(isinstance(part, Exclusion), tuple(self._operand(type_, relation, operand) for operand in operands))
+        self._gates.append(gate)
+        return []
+
+    def _operand(self, type_: str, relation: str, rewrite: Rewrite) -> Plan:
+        plan = self._plans._new(type_)  # noqa: SLF001 - two halves of one compiler
+        _Flattening(self._plans, plan, self._pending).run(self._plans.model.types[type_][relation], rewrite)
+        return plan
+
+
+@lru_cache(maxsize=1024)
+def plans_for(model: CompiledModel, kind: UserKind) -> PlanSet:
+    """The shared plans of a model for a kind of user."""
+    return PlanSet(model, kind)
