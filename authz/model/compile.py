@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from authz.conditions import CompiledCondition, compile_condition
 from authz.errors import InvalidModel
+from authz.model.dependents import RelationKey, dependents
 from authz.model.rewrite import (
     Computed,
     Direct,
@@ -69,6 +70,11 @@ class CompiledModel:
     def relation(self, type_: str, relation: str) -> Relation | None:
         """The relation, if the type defines it."""
         return self.types.get(type_, {}).get(relation)
+
+    @cached_property
+    def dependents(self) -> Mapping[RelationKey, tuple[RelationKey, ...]]:
+        """For each relation those that are defined by it."""
+        return dependents(self)
 
     @cached_property
     def allowed(self) -> frozenset[tuple[str, str, UserKind, str]]:

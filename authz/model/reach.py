@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from authz.model.compile import CompiledModel
+from authz.model.compile import CompiledModel, Relation
+from authz.model.dependents import RelationKey, least_fixpoint
 from authz.model.rewrite import Computed, Direct, Exclusion, Intersection, Rewrite, TupleToUserset, Union
 from authz.tuples import UserKind
 
@@ -13,16 +14,9 @@ class Reachability:
     def __init__(self, model: CompiledModel, kind: UserKind) -> None:
         self._model = model
         self._kind = kind
-        self._reached: set[tuple[str, str]] = set()
-        if kind.relation:
-            self._reached.add((kind.type, kind.relation))
-        waiting = [relation for relations in model.types.values() for relation in relations.values()]
-        while True:
-            new = {(each.type, each.name) for each in waiting if self.admits(each.type, each.rewrite)}
-            if new <= self._reached:
-                break
-            self._reached |= new
-            waiting = [each for each in waiting if (each.type, each.name) not in self._reached]
+        # A userset has its own relation on its own object.
+        own = [(kind.type, kind.relation)] if kind.relation else []
+        self._reached = least_fixpoint(model, self._holds, own)
 
     def contains(self, type_: str, relation: str) -> bool:
         """Whether the user may have the relation."""
@@ -30,23 +24,29 @@ class Reachability:
 
     def admits(self, type_: str, rewrite: Rewrite) -> bool:
         """Whether the user may come through a rewrite of one of the type's relations."""
+        return self._admits(type_, rewrite, self._reached)
+
+    def _holds(self, relation: Relation, reached: set[RelationKey]) -> bool:
+        return self._admits(relation.type, relation.rewrite, reached)
+
+    def _admits(self, type_: str, rewrite: Rewrite, reached: set[RelationKey]) -> bool:
         match rewrite:
             case Direct(restrictions):
-                return any(self._admits_user(restriction.user) for restriction in restrictions)
+                return any(self._admits_user(restriction.user, reached) for restriction in restrictions)
             case Computed(name):
-                return (type_, name) in self._reached
+                return (type_, name) in reached
             case TupleToUserset(tupleset, computed):
                 parents = self._model.types[type_][tupleset].restrictions
-                return any((restriction.user.type, computed) in self._reached for restriction in parents)
+                return any((restriction.user.type, computed) in reached for restriction in parents)
             case Union(operands):
-                return any(self.admits(type_, operand) for operand in operands)
+                return any(self._admits(type_, operand, reached) for operand in operands)
             case Intersection(operands):
-                return all(self.admits(type_, operand) for operand in operands)
+                return all(self._admits(type_, operand, reached) for operand in operands)
             case Exclusion(base, _):
-                return self.admits(type_, base)
+                return self._admits(type_, base, reached)
 
-    def _admits_user(self, user: UserKind) -> bool:
+    def _admits_user(self, user: UserKind, reached: set[RelationKey]) -> bool:
         kind = self._kind
         if user.relation:
-            return user == kind or (user.type, user.relation) in self._reached
+            return user == kind or (user.type, user.relation) in reached
         return user == kind or (user.wildcard and not kind.relation and user.type == kind.type)

@@ -57,6 +57,8 @@ def tuple_problem(model: CompiledModel, tuple_: RelationshipTuple) -> str | None
 def _restriction_problem(model: CompiledModel, tuple_: RelationshipTuple, type_: str) -> str | None:
     kind = user_kind(tuple_.user)
     condition = tuple_.condition
+    if condition is not None and not condition.name:
+        return "its condition has no name"
     if (type_, tuple_.relation, kind, condition.name if condition else "") in model.allowed:
         return _condition_problem(model, condition) if condition else None
     relation = f"{type_}#{tuple_.relation}"

@@ -7,9 +7,11 @@ people who edit text; this module guards the service, whatever client wrote the 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from authz.errors import InvalidModel
+from authz.model.dependents import RelationKey, least_fixpoint
 from authz.model.rewrite import Computed, Direct, Exclusion, Intersection, Rewrite, TupleToUserset, Union, leaves
 
 if TYPE_CHECKING:
@@ -33,9 +35,8 @@ def validate_model(model: CompiledModel) -> None:
             _check_name(relation.name, f"relation of type `{type_}`", _RELATION_NAME)
             _check_references(model, relation)
             _check_restrictions(model, relation)
-    for relations in model.types.values():
-        for relation in relations.values():
-            _check_no_cycle(model, relation)
+    for type_ in model.types:
+        _check_no_cycles(model, type_)
     _check_entry_points(model)
 
 
@@ -92,35 +93,38 @@ def _check_restrictions(model: CompiledModel, relation: Relation) -> None:
             raise InvalidModel(f"relation `{relation}` names condition `{restriction.condition}`, which is not defined")
 
 
-def _check_no_cycle(model: CompiledModel, relation: Relation) -> None:
+def _check_no_cycles(model: CompiledModel, type_: str) -> None:
     """No relation may lead back to itself through computed relations alone: such a definition says nothing."""
-    relations = model.types[relation.type]
-    seen: set[str] = set()
-    pending = [relation.name]
-    while pending:
-        for leaf in leaves(relations[pending.pop()].rewrite):
-            if not isinstance(leaf, Computed) or leaf.relation in seen:
-                continue
-            if leaf.relation == relation.name:
-                raise InvalidModel(f"relation `{relation}` is defined by itself through other relations: a cycle")
-            seen.add(leaf.relation)
-            pending.append(leaf.relation)
+    named = {
+        name: [leaf.relation for leaf in leaves(relation.rewrite) if isinstance(leaf, Computed)]
+        for name, relation in model.types[type_].items()
+    }
+    done: set[str] = set()
+    for root, first in named.items():
+        path: dict[str, Iterator[str]] = {} if root in done else {root: iter(first)}
+        while path:
+            name, following = next(reversed(path.items()))
+            for successor in following:
+                if successor in path:
+                    raise InvalidModel(f"relation `{type_}#{successor}` is defined by itself through others: a cycle")
+                if successor not in done:
+                    path[successor] = iter(named[successor])
+                    break
+            else:
+                done.add(name)
+                del path[name]
 
 
 def _check_entry_points(model: CompiledModel) -> None:
     """Every relation needs a way for a user to get it: the least fixpoint of "some tuple can lead here"."""
-    every = [relation for relations in model.types.values() for relation in relations.values()]
-    open_: set[tuple[str, str]] = set()
-    waiting = every
-    while waiting:
-        still = [relation for relation in waiting if not _is_open(model, relation, relation.rewrite, open_)]
-        open_.update((relation.type, relation.name) for relation in waiting if relation not in still)
-        if len(still) == len(waiting):
-            raise InvalidModel(f"relation `{still[0]}` has no entry point: no user can ever have it")
-        waiting = still
+    open_ = least_fixpoint(model, lambda relation, held: _is_open(model, relation, relation.rewrite, held))
+    for relations in model.types.values():
+        for relation in relations.values():
+            if (relation.type, relation.name) not in open_:
+                raise InvalidModel(f"relation `{relation}` has no entry point: no user can ever have it")
 
 
-def _is_open(model: CompiledModel, relation: Relation, rewrite: Rewrite, open_: set[tuple[str, str]]) -> bool:
+def _is_open(model: CompiledModel, relation: Relation, rewrite: Rewrite, open_: set[RelationKey]) -> bool:
     match rewrite:
         case Direct(restrictions):
             return any(

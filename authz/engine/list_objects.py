@@ -1,0 +1,172 @@
+"""List objects: walk backwards from a user to every object of a type on which a relation holds. Called by `commands`.
+
+The walk follows reverse rows, so it costs what it finds, not what the store holds. Only a gate, or a condition
+without a value, needs a forward evaluation. What is reached is exact: each object found passes Check, and none is
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from authz.engine.budget import Budget
+from authz.engine.check import condition_failed
+from authz.engine.evaluation import Evaluation
+from authz.engine.kleene import ALLOWED, CONDITIONAL, UNKNOWN, Value
+from authz.engine.scope import Scope
+from authz.index.rows import MISSING, Context, Row, View, members
+from authz.model.compile import CompiledModel
+from authz.model.plan import STRIDE, Edge, Plan, plans_for
+from authz.model.reverse import reverse_plan
+from authz.tuples import JsonValue, user_kind
+
+Emit = Callable[[str], bool]
+"""Takes one object; False says that no more are wanted."""
+
+_Fact = tuple[Plan | None, int]
+"""A plan that holds on an object; no plan stands for the user, where the walk starts."""
+
+
+class ListObjects:
+    """One listing. `run` it; while it says UNKNOWN, fetch the view's missing rows and run it again."""
+
+    def __init__(self, scope: Scope, root: Plan, emit: Emit) -> None:
+        self._scope = scope
+        self._reverse = reverse_plan(root)
+        self._evaluation = Evaluation(scope)
+        self._emit = emit
+        self._gets: dict[Edge, Callable[[int], Row]] = {}
+        self._seen: set[int] = set()
+        self._emitted: set[int] = set()
+        self._queue: list[_Fact] = [(None, 0)]
+        # Reached only through a condition without a value; judged by forward evaluation when the certain ones are done.
+        self._maybe: list[_Fact] = []
+
+    def run(self) -> Value:
+        """ALLOWED when the listing is complete (or nobody wants more of it), UNKNOWN when rows are missing.
+
+        Raises:
+            ConditionFailed: whether an object belongs to the answer depends on a condition that has no value.
+            AuthzError: whatever the budget raises.
+
+        """
+        if not self._walk(self._queue):
+            return ALLOWED
+        if self._queue:
+            return UNKNOWN
+        if not self._walk(self._maybe):
+            return ALLOWED
+        return UNKNOWN if self._maybe else ALLOWED
+
+    def _walk(self, queue: list[_Fact]) -> bool:
+        """Visit the facts of the queue, which grows on the way, and leave those that miss rows.
+
+        Returns: False to stop for good, because nobody wants more.
+        """
+        blocked = []
+        for fact in queue:
+            self._scope.budget.spend(1)
+            plan, object_ = fact
+            if plan is None:
+                is_done = self._start(queue)
+            else:
+                if plan is self._reverse.root and object_ not in self._emitted:
+                    value = ALLOWED if queue is self._queue else self._judge(object_)
+                    if value is UNKNOWN:
+                        blocked.append(fact)
+                        continue
+                    if value is ALLOWED:
+                        self._emitted.add(object_)
+                        if not self._emit(self._scope.name(object_)):
+                            return False
+                is_done = self._visit(plan, object_, queue)
+            if not is_done:
+                blocked.append(fact)
+        queue[:] = blocked
+        return True
+
+    def _judge(self, object_: int) -> Value:
+        value = self._evaluation.value(self._scope.binder.bind(self._reverse.root), object_)
+        if value is CONDITIONAL:
+            raise condition_failed(self._scope)
+        return value
+
+    def _start(self, queue: list[_Fact]) -> bool:
+        """From the user to the objects of tuples that name it; False when rows are missing."""
+        is_done = True
+        for edge, plan in self._reverse.starts:
+            user = self._scope.id_of(f"{edge.user.type}:*") if edge.user.wildcard else self._scope.user
+            is_done &= self._arrive(edge, plan, user, queue)
+        for plan in self._reverse.selves:
+            self._push(queue, plan, self._scope.user)
+        return is_done
+
+    def _visit(self, plan: Plan, object_: int, queue: list[_Fact]) -> bool:
+        """From one fact to those that follow from it; False when rows are missing."""
+        is_done = True
+        for edge, following in self._reverse.arrivals.get(plan, ()):
+            is_done &= self._arrive(edge, following, object_, queue)
+        for gate, following in self._reverse.gates.get(plan, ()):
+            value = self._evaluation.gate(self._scope.binder.gate(gate), object_)
+            if value is UNKNOWN:
+                is_done = False
+            elif value is ALLOWED:
+                self._push(queue, following, object_)
+            elif value is CONDITIONAL:
+                self._maybe.append((following, object_))
+        return is_done
+
+    def _arrive(self, edge: Edge, plan: Plan, user: int, queue: list[_Fact]) -> bool:
+        row = self._row(edge, user)
+        if row is MISSING:
+            return False
+        if isinstance(row, dict):
+            self._arrive_conditionally(edge, plan, row, queue)
+        else:
+            self._scope.budget.spend(len(row) if isinstance(row, set) else 1)
+            for object_ in members(row):
+                self._push(queue, plan, object_)
+        return True
+
+    def _arrive_conditionally(self, edge: Edge, plan: Plan, row: dict[int, Context], queue: list[_Fact]) -> None:
+        condition = self._scope.binder.plans.model.conditions[edge.condition]
+        for object_, stored in row.items():
+            is_met = self._scope.is_met(condition, stored)
+            if is_met:
+                self._push(queue, plan, object_)
+            elif is_met is None:
+                self._maybe.append((plan, object_))
+
+    def _row(self, edge: Edge, user: int) -> Row:
+        get = self._gets.get(edge)
+        if get is None:
+            get = self._gets[edge] = self._scope.view.reverse(edge).get
+        return get(user)
+
+    def _push(self, queue: list[_Fact], plan: Plan, object_: int) -> None:
+        key = object_ * STRIDE + plan.index
+        if key not in self._seen:
+            self._seen.add(key)
+            queue.append((plan, object_))
+
+
+def list_objects(
+    view: View,
+    model: CompiledModel,
+    budget: Budget,
+    emit: Emit,
+    *,
+    type_: str,
+    relation: str,
+    user: str,
+    context: Mapping[str, JsonValue],
+) -> ListObjects | None:
+    """Prepare a listing; every name in it has been checked against the model.
+
+    None when the answer is empty by the model.
+    """
+    plans = plans_for(model, user_kind(user))
+    root = plans.plan(type_, relation)
+    if root is None:
+        return None
+    return ListObjects(Scope(view, plans, user, context, budget), root, emit)

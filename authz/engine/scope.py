@@ -1,0 +1,61 @@
+"""What the parts of one evaluation share: view, user, request context, budget, and why answers stay open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from authz.conditions import MET, NOT_MET, CompiledCondition, Outcome
+from authz.engine.binding import binder_for
+from authz.engine.budget import Budget
+from authz.index.rows import Context, View
+from authz.model.plan import PlanSet
+from authz.tuples import JsonValue, split_userset
+
+CONDITION_STEPS = 10
+"""What evaluating a condition costs, in steps of the budget."""
+
+_ABSENT = -(1 << 40)
+"""Ids from here down stand for names that no tuple of the view has; far below those of contextual tuples."""
+
+
+class Scope:
+    """One user's questions over one view; `user` is empty for walks that look for users."""
+
+    def __init__(self, view: View, plans: PlanSet, user: str, context: Mapping[str, JsonValue], budget: Budget) -> None:
+        self.view = view
+        self.binder = binder_for(view, plans)
+        self.budget = budget
+        self._context = context
+        self._absent: dict[str, int] = {}
+        self._absent_names: dict[int, str] = {}
+        name, relation = split_userset(user)
+        self.user = self.id_of(name)
+        self.self_object = self.user if relation else None
+        """The id of the userset's own object: a userset has its own relation on it."""
+        self.open: dict[tuple[str, Outcome], None] = {}
+        """Conditions that had no value, in the order they were met."""
+
+    def id_of(self, name: str) -> int:
+        """The id of a name, one of its own when no tuple has it."""
+        found = self.view.find(name)
+        if found is None:
+            found = self._absent.get(name)
+            if found is None:
+                found = self._absent[name] = _ABSENT - len(self._absent)
+                self._absent_names[found] = name
+        return found
+
+    def name(self, key: int) -> str:
+        """The text of an id."""
+        return self._absent_names[key] if key <= _ABSENT else self.view.name(key)
+
+    def is_met(self, condition: CompiledCondition, stored: Context) -> bool | None:
+        """Whether a tuple's condition holds; None when it has no value, which is noted."""
+        self.budget.spend(CONDITION_STEPS)
+        outcome = condition.evaluate(stored, self._context)
+        if outcome is MET:
+            return True
+        if outcome is NOT_MET:
+            return False
+        self.open[condition.name, outcome] = None
+        return None
