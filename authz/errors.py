@@ -9,6 +9,7 @@ AuthzError                         reason (the OpenFGA code name), kind (which f
 │   ├── InvalidContinuationToken   invalid_continuation_token
 │   ├── ContinuationTokenMismatch  query_string_type_continuation_token_mismatch
 │   ├── InvalidConsistencyToken    validation_error: damaged, foreign or no longer readable token
+│   ├── InvalidPageSize            page_size_invalid
 │   ├── InvalidExpand              invalid_expand_input
 │   ├── ModelNotFound              authorization_model_not_found
 │   ├── LatestModelNotFound        latest_authorization_model_not_found
@@ -109,6 +110,12 @@ class ContinuationTokenMismatch(InvalidRequest):
 
 class InvalidConsistencyToken(InvalidRequest):
     """A consistency token that is damaged, foreign, ahead of the store, or older than the history that is kept."""
+
+
+class InvalidPageSize(InvalidRequest):
+    """A page size that is out of range."""
+
+    reason = "page_size_invalid"
 
 
 class InvalidExpand(InvalidRequest):

@@ -113,7 +113,7 @@ class ListObjects:
             elif value is ALLOWED:
                 self._push(queue, following, object_)
             elif value is CONDITIONAL:
-                self._maybe.append((following, object_))
+                self._push_maybe(queue, following, object_)
         return is_done
 
     def _arrive(self, edge: Edge, plan: Plan, user: int, queue: list[_Fact]) -> bool:
@@ -135,13 +135,20 @@ class ListObjects:
             if is_met:
                 self._push(queue, plan, object_)
             elif is_met is None:
-                self._maybe.append((plan, object_))
+                self._push_maybe(queue, plan, object_)
 
     def _row(self, edge: Edge, user: int) -> Row:
         get = self._gets.get(edge)
         if get is None:
             get = self._gets[edge] = self._scope.view.reverse(edge).get
         return get(user)
+
+    def _push_maybe(self, queue: list[_Fact], plan: Plan, object_: int) -> None:
+        """A condition without a value leads from the certain facts to the others; among those it is no difference."""
+        if queue is self._maybe:
+            self._push(queue, plan, object_)
+        else:
+            self._maybe.append((plan, object_))
 
     def _push(self, queue: list[_Fact], plan: Plan, object_: int) -> None:
         key = object_ * STRIDE + plan.index

@@ -17,7 +17,7 @@ from authz.engine.evaluation import Evaluation
 from authz.engine.gathering import GateAt, Gathering
 from authz.engine.kleene import ALLOWED, CONDITIONAL, DENIED, UNKNOWN, Value
 from authz.engine.list_objects import Emit
-from authz.engine.scope import Scope
+from authz.engine.scope import AbsentNames, Scope
 from authz.index.rows import View
 from authz.model.compile import CompiledModel
 from authz.model.plan import Plan, plans_for
@@ -104,4 +104,6 @@ def list_users(
     root = plans.plan(object_type(object_), relation)
     if root is None:
         return None
-    return ListUsers(lambda user: Scope(view, plans, user, context, budget), root, object_, emit)
+    # Nodes found for one user are asked about for another: all scopes must give a name the same id.
+    absent = AbsentNames()
+    return ListUsers(lambda user: Scope(view, plans, user, context, budget, absent=absent), root, object_, emit)

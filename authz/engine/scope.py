@@ -18,16 +18,44 @@ _ABSENT = -(1 << 40)
 """Ids from here down stand for names that no tuple of the view has; far below those of contextual tuples."""
 
 
+class AbsentNames:
+    """Ids for names that no tuple of a view has. Scopes that exchange ids share one."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+
+    def id_of(self, name: str) -> int:
+        """The id of a name, new if need be."""
+        found = self._ids.get(name)
+        if found is None:
+            found = self._ids[name] = _ABSENT - len(self._ids)
+            self._names[found] = name
+        return found
+
+    def name(self, key: int) -> str:
+        """The text of an id."""
+        return self._names[key]
+
+
 class Scope:
     """One user's questions over one view; `user` is empty for walks that look for users."""
 
-    def __init__(self, view: View, plans: PlanSet, user: str, context: Mapping[str, JsonValue], budget: Budget) -> None:
+    def __init__(
+        self,
+        view: View,
+        plans: PlanSet,
+        user: str,
+        context: Mapping[str, JsonValue],
+        budget: Budget,
+        *,
+        absent: AbsentNames | None = None,
+    ) -> None:
         self.view = view
         self.binder = binder_for(view, plans)
         self.budget = budget
         self._context = context
-        self._absent: dict[str, int] = {}
-        self._absent_names: dict[int, str] = {}
+        self._absent = absent or AbsentNames()
         name, relation = split_userset(user)
         self.user = self.id_of(name)
         self.self_object = self.user if relation else None
@@ -38,16 +66,11 @@ class Scope:
     def id_of(self, name: str) -> int:
         """The id of a name, one of its own when no tuple has it."""
         found = self.view.find(name)
-        if found is None:
-            found = self._absent.get(name)
-            if found is None:
-                found = self._absent[name] = _ABSENT - len(self._absent)
-                self._absent_names[found] = name
-        return found
+        return self._absent.id_of(name) if found is None else found
 
     def name(self, key: int) -> str:
         """The text of an id."""
-        return self._absent_names[key] if key <= _ABSENT else self.view.name(key)
+        return self._absent.name(key) if key <= _ABSENT else self.view.name(key)
 
     def is_met(self, condition: CompiledCondition, stored: Context) -> bool | None:
         """Whether a tuple's condition holds; None when it has no value, which is noted."""

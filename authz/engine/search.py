@@ -7,6 +7,8 @@ resumable: nodes whose rows were missing are visited again by the next `run`. Us
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from authz.conditions import CompiledCondition
 from authz.engine.binding import Bound, BoundGate
 from authz.engine.kleene import ALLOWED, CONDITIONAL, DENIED, UNKNOWN, Value, either
@@ -16,6 +18,14 @@ from authz.model.plan import STRIDE
 
 Node = tuple[Bound, int]
 """A plan at an object id."""
+
+
+class ConditionalRow(NamedTuple):
+    """What a conditional hop names at one object."""
+
+    target: Bound
+    condition: CompiledCondition
+    row: dict[int, Context]
 
 
 class Search:
@@ -146,19 +156,21 @@ class Search:
             if row is MISSING:
                 result = UNKNOWN
             elif isinstance(row, dict):
-                self._hop_conditions(scope, queue, (target, condition), row)
+                self._hop_conditions(scope, queue, ConditionalRow(target, condition, row), is_certain=is_certain)
         return result
 
-    def _hop_conditions(
-        self, scope: Scope, queue: list[Node], hop: tuple[Bound, CompiledCondition], row: dict[int, Context]
-    ) -> None:
-        target, condition = hop
+    def _hop_conditions(self, scope: Scope, queue: list[Node], hop: ConditionalRow, *, is_certain: bool) -> None:
+        """Queue the targets of a conditional row.
+
+        A condition without a value leads from the certain nodes to the others; among those it makes no difference.
+        """
+        target, condition, row = hop
         for object_, stored in row.items():
             key = object_ * STRIDE + target.index
             if key in self._visited:
                 continue
             is_met = scope.is_met(condition, stored)
-            if is_met:
+            if is_met or (is_met is None and not is_certain):
                 self._visited.add(key)
                 queue.append((target, object_))
             elif is_met is None:

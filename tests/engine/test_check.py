@@ -189,3 +189,58 @@ def test_rows_on_demand_cost_one_round_trip_per_level() -> None:
     world = World(FOLDERS, view=reader.view)
     assert world.check("user:anne", "viewer", "folder:top")
     assert reader.rounds <= 4
+
+
+OPEN = model("""
+model
+  schema 1.1
+type user
+type group
+  relations
+    define member: [user, group#member with big]
+type doc
+  relations
+    define parent: [doc with big]
+    define other: [user]
+    define reach: [user] or reach from parent
+    define both: reach and other
+    define some: [user, group#member] but not other
+condition big(x: int) {
+  x > 1
+}
+""")
+
+
+def test_a_cycle_of_conditions_without_a_value_ends() -> None:
+    """Open conditions in a circle are walked once, by checks and by lists, and are an error if they matter."""
+    circle = [conditional(f"doc:{a}#parent@doc:{b}", "big") for a, b in ((1, 2), (2, 3), (3, 2), (2, 1))]
+    world = World(OPEN, [*circle, *tuples("doc:3#reach@user:anne", "doc:9#reach@user:bob", "doc:1#other@user:cleo")])
+    with pytest.raises(ConditionFailed, match="`x`"):
+        world.check("user:anne", "reach", "doc:1")
+    assert not world.check("user:bob", "reach", "doc:1")
+    assert not world.check("user:anne", "both", "doc:1")
+    with pytest.raises(ConditionFailed):
+        world.list_objects("user:anne", "reach", "doc")
+    assert world.list_objects("user:anne", "both", "doc") == []
+    groups = [conditional(f"group:{a}#member@group:{b}#member", "big") for a, b in ((1, 2), (2, 1), (1, 1))]
+    assert not World(OPEN, groups).check("user:anne", "member", "group:1")
+    assert World(OPEN, groups).check("user:anne", "member", "group:1", contextual=tuples("group:1#member@user:anne"))
+
+
+def test_a_userset_behind_a_gate_is_listed_on_an_object_without_tuples() -> None:
+    """ListUsers and Check agree on an object's own userset, also where no tuple names the object."""
+    world = World(OPEN)
+    assert world.check("doc:new#some", "some", "doc:new")
+    assert world.list_users("doc:new", "some", UserKind("doc", "some")) == ["doc:new#some"]
+    inner = model("""
+model
+  schema 1.1
+type user
+type doc
+  relations
+    define other: [user]
+    define base: [user]
+    define some: base but not other
+""")
+    assert World(inner).check("doc:new#base", "some", "doc:new")
+    assert World(inner).list_users("doc:new", "some", UserKind("doc", "base")) == ["doc:new#base"]
