@@ -1,0 +1,117 @@
+"""Run a question of the engine to its end: on the event loop while it is short, on a worker thread when it is not.
+
+A short question is answered from the live index without a lock, for nothing else runs on the loop meanwhile. One that
+outgrows `INLINE_STEPS` begins again on a thread, over a snapshot of the same revision, so that it holds up nobody.
+Called by the commands that ask questions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from authz.call import Call
+from authz.clock import Clock
+from authz.engine.budget import Budget
+from authz.errors import Bug, Cancelled, DeadlineExceeded
+from authz.index.memory import TupleIndex
+from authz.index.partial import PartialView
+from authz.index.rows import View
+
+INLINE_STEPS = 1000
+"""About a millisecond of work."""
+
+Answer = TypeVar("Answer")
+
+
+Run = Callable[[], Answer | None]
+"""Runs a question as far as the rows in memory allow. None says that rows are missing: fetch them and run it again."""
+
+Ask = Callable[[View, Budget], Run[Answer]]
+"""Prepares a question over a view, to be paid from a budget."""
+
+
+class _Outgrown(Exception):
+    """The question is longer than the event loop may be held."""
+
+
+def _hand_over() -> None:
+    raise _Outgrown
+
+
+def limited(clock: Clock, call: Call, deadline: float | None) -> Budget:
+    """The budget of a call: until a time of the monotonic clock, and while anybody waits."""
+
+    def look() -> None:
+        if call.cancelled:
+            raise Cancelled("the call was cancelled")
+        if deadline is not None and clock.monotonic() > deadline:
+            raise DeadlineExceeded("the deadline passed before the question was answered")
+
+    return Budget(look)
+
+
+async def evaluate(
+    clock: Clock,
+    call: Call,
+    view: TupleIndex | PartialView,
+    ask: Ask[Answer],
+    *,
+    deadline: float | None = None,
+) -> Answer:
+    """The answer of a question. A live index must have been chosen since the last await.
+
+    Args:
+        clock: what deadlines are measured by.
+        call: who asks; its cancellation stops the work.
+        view: what the question is answered from.
+        ask: prepares the question; called anew when the question moves to a thread.
+        deadline: when to stop, if earlier than the call's own deadline.
+
+    Raises:
+        DeadlineExceeded, Cancelled: the call ended first.
+        AuthzError: whatever the question raises.
+
+    """
+    if isinstance(view, TupleIndex):
+        try:
+            return _complete(ask(view, Budget(_hand_over, steps=INLINE_STEPS))())
+        except _Outgrown:
+            pass
+    return await evaluate_on_thread(clock, call, view, ask, deadline=deadline)
+
+
+def evaluate_on_thread(
+    clock: Clock,
+    call: Call,
+    view: TupleIndex | PartialView,
+    ask: Ask[Answer],
+    *,
+    deadline: float | None = None,
+) -> Awaitable[Answer]:
+    """As `evaluate`, for a question that is known to be long. The view is held as it is now, until the work ends."""
+    budget = limited(clock, call, call.deadline if deadline is None else deadline)
+    if isinstance(view, PartialView):
+        return _round_by_round(view, ask(view, budget))
+    snapshot = view.snapshot()
+
+    def work() -> Answer:
+        with snapshot:
+            return _complete(ask(snapshot, budget)())
+
+    return asyncio.to_thread(work)
+
+
+async def _round_by_round(view: PartialView, run: Run[Answer]) -> Answer:
+    while True:
+        answer = await asyncio.to_thread(run)
+        if answer is not None:
+            return answer
+        await view.fetch()
+
+
+def _complete(answer: Answer | None) -> Answer:
+    if answer is None:
+        raise Bug("a view that holds every row found one missing")
+    return answer

@@ -1,0 +1,136 @@
+"""Which objects of a type a user has a relation on: at once, or as they are found. Called by the edge and the CLI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
+
+from authz.call import Call
+from authz.commands.decision import overlaid
+from authz.commands.evaluate import evaluate, evaluate_on_thread
+from authz.commands.listing import Listing, Prepare, asking, time_to_answer
+from authz.commands.services import Services
+from authz.consistency import Consistency
+from authz.engine.list_objects import list_objects as walk_objects
+from authz.errors import InvalidRequest
+from authz.index.memory import TupleIndex
+from authz.index.partial import PartialView
+from authz.model.compile import CompiledModel
+from authz.model.tuples import check_contextual_tuples, check_relation, user_problem
+from authz.tuples import JsonValue, RelationshipTuple
+
+
+class ListObjectsQuery(NamedTuple):
+    """The question. The empty model id means the newest model."""
+
+    store_id: str
+    model_id: str
+    type: str
+    relation: str
+    user: str
+    contextual_tuples: Sequence[RelationshipTuple] = ()
+    context: Mapping[str, JsonValue] = {}
+    consistency: Consistency = Consistency()
+
+
+class ListedObjects(NamedTuple):
+    """Objects in no order; `truncated` is empty, or says what cut the list short: `deadline` or `max-results`."""
+
+    objects: Sequence[str]
+    truncated: str
+    model_id: str
+    revision: int
+
+
+async def list_objects(services: Services, call: Call, query: ListObjectsQuery) -> ListedObjects:
+    """List up to the maximum, until the deadline.
+
+    Raises:
+        ModelNotFound, LatestModelNotFound: there is no such model.
+        TypeNotFound, RelationNotFound: the model does not define what is asked for.
+        InvalidRequest, InvalidTuple: the user or a contextual tuple is malformed or not allowed by the model.
+        ConditionFailed: the answer depends on a condition that has no value.
+        InvalidConsistencyToken, Cancelled: as they say.
+
+    """
+    model = await _checked_model(services, query)
+    view = await services.indexes.view(query.store_id, query.consistency)
+    revision = view.revision
+    ask = asking(_walk(model, query), services.limits.list_objects_max_results)
+    deadline = time_to_answer(services.clock, call)
+    listing = await evaluate(services.clock, call, view, ask, deadline=deadline)
+    return ListedObjects(listing.found, listing.truncated, model.id, revision)
+
+
+class ObjectStream:
+    """Objects as they are found. `truncated` is known once the stream has ended: empty, or `deadline`."""
+
+    def __init__(
+        self,
+        services: Services,
+        call: Call,
+        query: ListObjectsQuery,
+        model: CompiledModel,
+        view: TupleIndex | PartialView,
+    ) -> None:
+        self.model_id = model.id
+        self.revision = view.revision
+        self.truncated = ""
+        self._arrived: asyncio.Queue[str | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        ask = asking(_walk(model, query), 0, lambda name: self._hand_over(loop, name))
+        deadline = time_to_answer(services.clock, call)
+        # The walk begins now, while the view is the chosen one; it does not wait for a slow reader.
+        walk = evaluate_on_thread(services.clock, call, view, ask, deadline=deadline)
+        self._walking: asyncio.Future[Listing] = asyncio.ensure_future(walk)
+        self._walking.add_done_callback(self._end)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+        loop.call_soon_threadsafe(self._arrived.put_nowait, name)
+
+    def _end(self, walking: asyncio.Future[Listing]) -> None:
+        # A reader that went away asks for no result: look at the error here, so that nobody calls it forgotten.
+        if not walking.cancelled():
+            walking.exception()
+        self._arrived.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (name := await self._arrived.get()) is not None:
+            yield name
+        self.truncated = (await self._walking).truncated
+
+
+async def stream_objects(services: Services, call: Call, query: ListObjectsQuery) -> ObjectStream:
+    """List without a maximum, until the deadline, each object as soon as it is found.
+
+    Raises:
+        AuthzError: as `list_objects`; `ConditionFailed` and `Cancelled` come out of the stream.
+
+    """
+    model = await _checked_model(services, query)
+    view = await services.indexes.view(query.store_id, query.consistency)
+    return ObjectStream(services, call, query, model, view)
+
+
+async def _checked_model(services: Services, query: ListObjectsQuery) -> CompiledModel:
+    model = await services.models.get(query.store_id, query.model_id, is_exact=query.consistency.is_exact)
+    check_relation(model, query.type, query.relation)
+    problem = user_problem(model, query.user)
+    if problem:
+        raise InvalidRequest(problem)
+    check_contextual_tuples(model, query.contextual_tuples)
+    return model
+
+
+def _walk(model: CompiledModel, query: ListObjectsQuery) -> Prepare:
+    return lambda view, budget, emit: walk_objects(
+        overlaid(view, query.contextual_tuples),
+        model,
+        budget,
+        emit,
+        type_=query.type,
+        relation=query.relation,
+        user=query.user,
+        context=query.context,
+    )

@@ -1,0 +1,56 @@
+"""How the service writes its log: one JSON object a line, or readable lines on a terminal. Set up once by `app`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+FORMATS = ("auto", "json", "console")
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure_logs(format_: str, level: str, stream: TextIO | None = None) -> None:
+    """Send our own records and those of libraries to `stream` (standard error), from `level` upwards."""
+    target = stream or sys.stderr
+    is_json = format_ == "json" or (format_ == "auto" and not target.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *_render(is_json=is_json)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(is_json=is_json)],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def _render(*, is_json: bool) -> list[Processor]:
+    if is_json:
+        return [structlog.processors.format_exc_info, _json_line]
+    return [structlog.dev.ConsoleRenderer()]
+
+
+def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except orjson.JSONEncodeError:  # a lone surrogate in a text: escape everything
+        return json.dumps(event, default=repr)

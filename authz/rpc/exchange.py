@@ -1,0 +1,85 @@
+"""One call on its way through the chain: what came in, what is known, what goes out. Made by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.message import Message
+
+from authz.call import Call
+from authz.commands.limits import Limits
+from authz.commands.services import Services
+
+Proceed = Callable[["Exchange"], Awaitable[Message | None]]
+"""The rest of the chain; returns the answer, or None when there is a failure or all answers are sent."""
+
+# The request of a handler is the message that its method declares; the table in `methods` is tested to agree.
+Handler = Callable[[Services, "Exchange", Any], Awaitable[Message | None]]
+"""Convert, command, convert."""
+
+Deadline = Callable[[Limits], float]
+"""How many seconds a method may take."""
+
+
+class Failure(NamedTuple):
+    """An error as the caller sees it."""
+
+    status: grpc.StatusCode
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One RPC: what it takes and who answers it."""
+
+    service: str
+    name: str
+    request: type[Message]
+    handler: Handler
+    is_streaming: bool = False
+    is_frequent: bool = False
+    """Asked on every object access: logged at debug level only."""
+    timeout: Deadline = lambda limits: limits.request_timeout
+    grace: float = 0.0
+    """Seconds beyond the deadline in which an answer that was cut short may still be sent."""
+
+    @property
+    def path(self) -> str:
+        """The path on the wire."""
+        return f"/{self.service}/{self.name}"
+
+
+async def _nowhere(_answer: Message) -> None:
+    raise RuntimeError("this method answers once")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call. `initial` and `trailing` are metadata to send; `failure` is set by the step `errors`."""
+
+    method: Method
+    call: Call
+    metadata: tuple[tuple[str, str | bytes], ...]
+    payload: bytes
+    seconds: float
+    """How long the call may take; `call.deadline` is when that ends."""
+    request: Message | None = None
+    """The message in `payload`, once the chain has read and validated it."""
+    send: Callable[[Message], Awaitable[None]] = _nowhere
+    """Sends one of many answers."""
+    store_id: str = ""
+    model_id: str = ""
+    failure: Failure | None = None
+    initial: list[tuple[str, str]] = field(default_factory=list)
+    trailing: list[tuple[str, str]] = field(default_factory=list)
+
+    def header(self, name: str) -> str:
+        """The first value of a request's metadata, or the empty text."""
+        for key, value in self.metadata:
+            if key == name:
+                return value if isinstance(value, str) else ""
+        return ""

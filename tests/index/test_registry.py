@@ -1,0 +1,144 @@
+"""Views at the revision that consistency asks for: never stale, never ahead, never of another store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+
+import pytest
+
+from authz.clock import SystemClock
+from authz.commands.housekeeping import collect
+from authz.commands.tokens import TokenCodec
+from authz.consistency import Consistency, Mode
+from authz.errors import InvalidConsistencyToken
+from authz.index.registry import IndexRegistry
+from authz.index.rows import MISSING, View
+from authz.model.plan import Edge
+from authz.store.api import TupleWrite
+from authz.store.sql import SqlDatastore
+from authz.tuples import RelationshipTuple, UserKind
+
+pytestmark = pytest.mark.anyio
+
+STORE = "01M805S1Q0MRC4Y8FDWDVAK43Y"
+OTHER_STORE = "01M805S1Q0MRC4Y8FDWDVAK43Z"
+EDGE = Edge("doc", "viewer", UserKind("user"))
+TOKENS = TokenCodec(b"a key of the test")
+FRESH, EXACTLY = Consistency(), Consistency(Mode.FULLY_CONSISTENT)
+
+
+def tuple_(number: int) -> RelationshipTuple:
+    return RelationshipTuple(f"doc:{number}", "viewer", "user:anne")
+
+
+async def holds(view: View, number: int) -> bool:
+    """Whether the view has the numbered tuple."""
+    for _ in range(3):
+        name, user = view.find(f"doc:{number}"), view.find("user:anne")
+        if name is None or user is None:
+            return False
+        row = view.forward(EDGE).get(name)
+        if row is not MISSING:
+            return row == user or (isinstance(row, set) and user in row)
+        await view.fetch()
+    raise AssertionError("a fetched row is missing again")
+
+
+class Node:
+    """A datastore with the indexes over it, as one process has them."""
+
+    def __init__(self, datastore: SqlDatastore) -> None:
+        self.datastore = datastore
+        self.indexes = IndexRegistry(datastore, TOKENS.decode)
+
+    async def write(self, write: TupleWrite) -> int:
+        result = await self.datastore.write(STORE, write, actor="test", now=SystemClock().now())
+        await self.indexes.applied(STORE, result)
+        return result.revision
+
+    async def add(self, number: int) -> int:
+        return await self.write(TupleWrite(writes=[tuple_(number)]))
+
+    async def remove(self, number: int) -> int:
+        return await self.write(TupleWrite(deletes=[tuple_(number).key]))
+
+
+async def test_own_writes_are_seen_before_they_are_acknowledged(datastore: SqlDatastore) -> None:
+    """Also when the index was being loaded while the write was committed."""
+    node = Node(datastore)
+    await node.add(0)
+    views = asyncio.gather(*(node.indexes.view(STORE, FRESH) for _ in range(3)))
+    await node.add(1)
+    await views
+    assert await holds(await node.indexes.view(STORE, FRESH), 1)
+
+
+async def test_two_nodes_never_disagree_with_what_was_acknowledged(
+    datastore: SqlDatastore, other_node: SqlDatastore
+) -> None:
+    """Random writes on two nodes; each then sees its own at once, and every one fully consistent or by token."""
+    dice = random.Random(11)
+    nodes = [Node(datastore), Node(other_node)]
+    present: set[int] = set()
+    for _ in range(60):
+        number, writer = dice.randrange(6), dice.choice(nodes)
+        revision = await (writer.remove(number) if number in present else writer.add(number))
+        present ^= {number}
+        token = Consistency(Mode.AT_LEAST_AS_FRESH, TOKENS.encode(STORE, revision))
+        for node in nodes:
+            wanted = FRESH if node is writer else dice.choice([token, EXACTLY])
+            view = await node.indexes.view(STORE, wanted)
+            assert view.revision == revision
+            assert {each for each in range(6) if await holds(view, each)} == present
+
+
+async def test_exact_snapshots(datastore: SqlDatastore) -> None:
+    """Each token reads the store as it was, whatever was written since."""
+    node = Node(datastore)
+    revisions = [await node.add(number) for number in range(5)]
+    await node.remove(0)
+    for number, revision in enumerate(revisions):
+        exact = Consistency(Mode.AT_EXACT_SNAPSHOT, TOKENS.encode(STORE, revision))
+        view = await node.indexes.view(STORE, exact)
+        assert view.revision == revision
+        assert [await holds(view, each) for each in range(5)] == [each <= number for each in range(5)]
+
+
+async def test_tokens_that_do_not_fit_are_refused(datastore: SqlDatastore) -> None:
+    """Damaged, foreign, of another store, ahead of the store, or older than what is kept: an error that says so."""
+    node = Node(datastore)
+    first = await node.add(1)
+    good = TOKENS.encode(STORE, first)
+    foreign = TokenCodec(b"another service").encode(STORE, first)
+    for mode in (Mode.AT_LEAST_AS_FRESH, Mode.AT_EXACT_SNAPSHOT):
+        for token in ("", "nonsense", good[:-3], good[:-4] + "AAAA", foreign, TOKENS.encode(OTHER_STORE, first)):
+            with pytest.raises(InvalidConsistencyToken):
+                await node.indexes.view(STORE, Consistency(mode, token))
+            with pytest.raises(InvalidConsistencyToken):
+                await node.indexes.revision_for(STORE, Consistency(mode, token))
+        with pytest.raises(InvalidConsistencyToken, match="revision 99"):
+            await node.indexes.view(STORE, Consistency(mode, TOKENS.encode(STORE, 99)))
+
+
+async def test_a_collected_revision_is_refused(datastore: SqlDatastore) -> None:
+    """Once deleted rows are collected, older snapshots are an error, never a wrong answer."""
+    node = Node(datastore)
+    first = await node.add(1)
+    await node.remove(1)
+    await node.add(2)
+    assert await collect(datastore, _Later(), window=60) == 1
+    exact = Consistency(Mode.AT_EXACT_SNAPSHOT, TOKENS.encode(STORE, first))
+    with pytest.raises(InvalidConsistencyToken, match="no longer kept"):
+        await node.indexes.view(STORE, exact)
+    with pytest.raises(InvalidConsistencyToken, match="no longer kept"):
+        await node.indexes.revision_for(STORE, exact)
+    assert await holds(await node.indexes.view(STORE, FRESH), 2)
+
+
+class _Later(SystemClock):
+    """An hour from now."""
+
+    def now(self):  # type: ignore[no-untyped-def]
+        return super().now() + timedelta(hours=1)
