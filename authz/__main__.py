@@ -1,0 +1,5 @@
+"""`python -m authz`: the operator's program. Called by the interpreter."""
+
+from authz.cli.main import run
+
+run()

@@ -1,0 +1,81 @@
+"""`authz serve`: a flag for each setting, made from its definition. Called by `server`, which keeps start-up quick."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+
+from authz.cli.errors import UsageProblem
+from authz.settings import PREFIX, InvalidSettings, Settings, load_settings
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_CONFIG = Annotated[
+    Path | None, typer.Option("--config", envvar=f"{PREFIX}CONFIG", help="TOML file with settings.", show_default=False)
+]
+
+
+def build_app() -> typer.Typer:
+    """An app with the one command `serve`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(context_settings={"help_option_names": ["-h", "--help"]})(_command())
+    return app
+
+
+def _command() -> Any:
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=_annotation(name, field), default=None)
+        for name, field in Settings.model_fields.items()
+        if not _is_secret(field)
+    ]
+    config = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, annotation=_CONFIG, default=None)
+    secrets = ", ".join(f"{PREFIX}{name.upper()}" for name, field in Settings.model_fields.items() if _is_secret(field))
+
+    def serve(*, config: Path | None, **flags: Any) -> int:
+        try:
+            settings = load_settings(flags, config)
+        except InvalidSettings as error:
+            raise UsageProblem(str(error)) from None
+        from authz.app import run
+
+        return run(settings)
+
+    serve.__signature__ = inspect.Signature([config, *flags], return_annotation=int)  # type: ignore[attr-defined]
+    serve.__annotations__ = {parameter.name: parameter.annotation for parameter in [config, *flags]}
+    serve.__doc__ = (
+        "Serve until SIGTERM or Ctrl-C.\n\n"
+        f"A flag wins over the environment ({PREFIX}NAME), which wins over the TOML file, which wins over the default."
+        f" Secrets are no flags; they come from the environment or the file: {secrets}."
+    )
+    return serve
+
+
+def _annotation(name: str, field: FieldInfo) -> Any:
+    flag = f"--{name.replace('_', '-')}"
+    default = "" if field.default in (None, PydanticUndefined) else f" [default: {field.default}]"
+    shown = " ".join((field.description or "").split()) + default
+    if field.annotation is bool:
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag.removeprefix('--')}", help=shown)]
+    if get_origin(field.annotation) in (list, tuple):
+        return Annotated[list[str] | None, typer.Option(flag, help=shown)]
+    return Annotated[str | None, typer.Option(flag, help=shown, metavar=_metavar(field))]
+
+
+def _metavar(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "[" + "|".join(str(choice) for choice in get_args(field.annotation)) + "]"
+    return {int: "NUMBER", float: "SECONDS"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return _holds(field.annotation, SecretStr)
+
+
+def _holds(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_holds(part, wanted) for part in get_args(annotation))

@@ -1,0 +1,1 @@
+"""Store tests (`*.fga.yaml`): a model, tuples, and what must follow from them; run by the engine, without a server."""

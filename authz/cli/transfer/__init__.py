@@ -1,0 +1,1 @@
+"""Tuples from files into a store and back: forms, streaming, resumable import."""
