@@ -1,0 +1,78 @@
+"""Logs: one JSON object a line, whatever is in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from authz.logs import configure_logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def written(*, level: str = "info") -> tuple[io.StringIO, structlog.typing.FilteringBoundLogger]:
+    """A log and its logger."""
+    stream = io.StringIO()
+    configure_logs("json", level, stream)
+    return stream, structlog.get_logger("test")
+
+
+def test_a_line_is_one_json_object() -> None:
+    """
+    Level, time and fields are members; control characters, objects and lone surrogates do not break the line.
+    """
+    stream, log = written()
+    log.info("first", name="a\nb", thing=io.StringIO, odd="x\ud800")
+    log.info("second")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["event"], first["level"], first["name"]) == ("first", "info", "a\nb")
+    assert second["time"].endswith("Z")
+
+
+def test_levels_filter() -> None:
+    """
+    What is below the level is not written.
+    """
+    stream, log = written(level="warning")
+    log.info("quiet")
+    log.warning("loud")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["loud"]
+
+
+def test_libraries_write_the_same_form() -> None:
+    """
+    Records of the standard library are JSON lines too.
+    """
+    stream, _ = written()
+    logging.getLogger("grpc").warning("careful %s", "now")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("asyncio").exception("failed")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["event"], first["level"]) == ("careful now", "warning")
+    assert "ValueError: broken" in second["exception"]
+
+
+def test_auto_is_json_when_nobody_watches() -> None:
+    """
+    Without a terminal, `auto` writes JSON; `console` is for people.
+    """
+    for format_, is_json in (("auto", True), ("console", False)):
+        stream = io.StringIO()
+        configure_logs(format_, "info", stream)
+        structlog.get_logger("test").info("hello", field=1)
+        assert is_json == stream.getvalue().startswith("{")
+        assert "hello" in stream.getvalue()

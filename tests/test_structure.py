@@ -1,0 +1,46 @@
+"""The shape of the code base: layers, file sizes, and a word about every file."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LINES = 400
+OURS = sorted(
+    path
+    for folder in ("authz", "schema_dsl", "tests", "tools")
+    for path in (ROOT / folder).rglob("*.py")
+    if "_proto" not in path.parts
+)
+
+
+def test_imports_go_down_only() -> None:
+    """import-linter finds no import against the layers."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_file_is_small_and_says_what_it_is_for(path: Path) -> None:
+    """No file grows beyond the limit, and each begins with its role."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_LINES
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), "no module docstring"
+
+
+def test_the_repository_speaks_of_the_project_alone() -> None:
+    """No file names a machine's path."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    machine_path = re.compile(rb"/(?:work|root|home)/[a-z]")
+    for name in filter(None, listed.split(b"\0")):
+        path = ROOT / name.decode()
+        if path.is_file():
+            assert not machine_path.search(path.read_bytes()), name
