@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from authz.call import Call
@@ -93,18 +94,28 @@ def evaluate_on_thread(
     """As `evaluate`, for a question that is known to be long. The view is held as it is now, until the work ends."""
     budget = limited(clock, call, call.deadline if deadline is None else deadline)
     if isinstance(view, PartialView):
-        return _round_by_round(view, ask(view, budget))
+        return _round_by_round(view, budget, ask(view, budget))
     snapshot = view.snapshot()
+    # Whoever pops this owns the snapshot: the work when it begins, else the end of a call that was cancelled in
+    # the queue.
+    unclaimed = [snapshot]
 
     def work() -> Answer:
-        with snapshot:
+        with unclaimed.pop():
             return _complete(ask(snapshot, budget)())
 
-    return asyncio.to_thread(work)
+    def close_unclaimed(_: asyncio.Future[Answer]) -> None:
+        with suppress(IndexError):
+            unclaimed.pop().close()
+
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    future.add_done_callback(close_unclaimed)
+    return future
 
 
-async def _round_by_round(view: PartialView, run: Run[Answer]) -> Answer:
+async def _round_by_round(view: PartialView, budget: Budget, run: Run[Answer]) -> Answer:
     while True:
+        budget.look_soon()
         answer = await asyncio.to_thread(run)
         if answer is not None:
             return answer

@@ -20,6 +20,9 @@ from authz.model.compile import CompiledModel
 from authz.model.tuples import check_contextual_tuples, check_relation, user_problem
 from authz.tuples import JsonValue, RelationshipTuple
 
+MAX_CHUNK = 64
+"""Objects of a stream that are handed over at once."""
+
 
 class ListObjectsQuery(NamedTuple):
     """The question. The empty model id means the newest model."""
@@ -77,27 +80,37 @@ class ObjectStream:
         self.model_id = model.id
         self.revision = view.revision
         self.truncated = ""
-        self._arrived: asyncio.Queue[str | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        ask = asking(_walk(model, query), 0, lambda name: self._hand_over(loop, name))
+        self._arrived: asyncio.Queue[Sequence[str]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._found: list[str] = []
+        self._chunk = 1
+        ask = asking(_walk(model, query), 0, self._take)
         deadline = time_to_answer(services.clock, call)
         # The walk begins now, while the view is the chosen one; it does not wait for a slow reader.
         walk = evaluate_on_thread(services.clock, call, view, ask, deadline=deadline)
         self._walking: asyncio.Future[Listing] = asyncio.ensure_future(walk)
         self._walking.add_done_callback(self._end)
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
-        loop.call_soon_threadsafe(self._arrived.put_nowait, name)
+    def _take(self, name: str) -> None:
+        """Called by the walk, on its thread: hand objects over, the first at once and later ones in growing chunks."""
+        self._found.append(name)
+        if len(self._found) >= self._chunk:
+            chunk, self._found = self._found, []
+            self._chunk = min(2 * self._chunk, MAX_CHUNK)
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, chunk)
 
     def _end(self, walking: asyncio.Future[Listing]) -> None:
         # A reader that went away asks for no result: look at the error here, so that nobody calls it forgotten.
         if not walking.cancelled():
             walking.exception()
-        self._arrived.put_nowait(None)
+        if self._found:
+            self._arrived.put_nowait(self._found)
+        self._arrived.put_nowait(())
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        while (name := await self._arrived.get()) is not None:
-            yield name
+        while chunk := await self._arrived.get():
+            for name in chunk:
+                yield name
         self.truncated = (await self._walking).truncated
 
 

@@ -48,6 +48,7 @@ class Bound:
         "index",
         "is_filled",
         "is_self",
+        "links",
         "plan",
         "wildcards",
     )
@@ -62,9 +63,10 @@ class Bound:
         self.hops: tuple[tuple[Get, Bound], ...] = ()
         self.conditional_tests: tuple[ConditionalTest, ...] = ()
         self.conditional_hops: tuple[ConditionalHop, ...] = ()
+        self.links: tuple[Bound, ...] = ()
         self.gates: tuple[BoundGate, ...] = ()
         self.has_more = False
-        """Whether there is anything conditional, or a gate."""
+        """Whether there is anything conditional, a link or a gate."""
 
 
 class Binder:
@@ -86,32 +88,38 @@ class Binder:
         """Look the rows of a plan up."""
         plan = bound.plan
         conditions = self.plans.model.conditions
-        plain = [edge for edge in plan.tests if not edge.condition]
-        bound.direct = tuple(self._forward(edge) for edge in plain if not edge.user.wildcard)
-        bound.wildcards = tuple(self._forward(edge) for edge in plain if edge.user.wildcard)
+        direct: list[Get] = []
+        wildcards: list[Get] = []
+        for edge in plan.tests:
+            if not edge.condition:
+                (wildcards if edge.user.wildcard else direct).extend(self._forward(edge))
+        bound.direct, bound.wildcards = tuple(direct), tuple(wildcards)
         bound.hops = tuple(
-            (self._forward(hop.edge), self.bind(hop.target)) for hop in plan.hops if not hop.edge.condition
+            (get, self.bind(target)) for edge, target in plan.hops if not edge.condition for get in self._forward(edge)
         )
         bound.conditional_tests = tuple(
-            ConditionalTest(self._forward(edge), edge.user.wildcard, conditions[edge.condition])
+            ConditionalTest(get, edge.user.wildcard, conditions[edge.condition])
             for edge in plan.tests
             if edge.condition
+            for get in self._forward(edge)
         )
         bound.conditional_hops = tuple(
-            ConditionalHop(self._forward(hop.edge), self.bind(hop.target), conditions[hop.edge.condition])
-            for hop in plan.hops
-            if hop.edge.condition
+            ConditionalHop(get, self.bind(target), conditions[edge.condition])
+            for edge, target in plan.hops
+            if edge.condition
+            for get in self._forward(edge)
         )
+        bound.links = tuple(self.bind(linked) for linked in plan.links)
         bound.gates = tuple(self.gate(gate) for gate in plan.gates)
-        bound.has_more = bool(bound.conditional_tests or bound.conditional_hops or bound.gates)
+        bound.has_more = bool(bound.conditional_tests or bound.conditional_hops or bound.links or bound.gates)
         bound.is_filled = True
 
     def gate(self, gate: Gate) -> BoundGate:
         """The bound form of a gate."""
         return BoundGate(gate.is_exclusion, tuple(self.bind(operand) for operand in gate.operands))
 
-    def _forward(self, edge: Edge) -> Get:
-        return self._view.forward(edge).get
+    def _forward(self, edge: Edge) -> list[Get]:
+        return [rows.get for rows in self._view.forward(edge)]
 
 
 def binder_for(view: View, plans: PlanSet) -> Binder:

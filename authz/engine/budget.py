@@ -32,3 +32,7 @@ class Budget:
         if self.left < 0:
             self.left = self._steps
             self._look()
+
+    def look_soon(self) -> None:
+        """Look at the next step, because time has passed that was not counted in steps."""
+        self.left = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from authz.conditions import State
 from authz.engine.budget import Budget
@@ -14,6 +15,9 @@ from authz.index.rows import View
 from authz.model.compile import CompiledModel
 from authz.model.plan import Plan, plans_for
 from authz.tuples import JsonValue, object_type, user_kind
+
+MAX_REASONS = 5
+"""How many open conditions an error names."""
 
 
 class Check:
@@ -62,12 +66,14 @@ def check(
 def condition_failed(scope: Scope) -> ConditionFailed:
     """The error that says why answers of a scope stayed open."""
     reasons = []
-    for name, outcome in scope.open:
+    for name, outcome in islice(scope.open, MAX_REASONS):
         if outcome.state is State.MISSING:
             missing = ", ".join(f"`{parameter}`" for parameter in outcome.missing)
             reasons.append(f"condition `{name}` needs parameters that the context does not give: {missing}")
         else:
             reasons.append(f"condition `{name}` could not be evaluated: {outcome.message}")
+    if len(scope.open) > MAX_REASONS:
+        reasons.append(f"and {len(scope.open) - MAX_REASONS} more")
     return ConditionFailed("; ".join(reasons))
 
 

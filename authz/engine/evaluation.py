@@ -38,22 +38,29 @@ class Evaluation:
         self._searches: dict[int, Search] = {}
         self._values: dict[int, Value] = {}
         self._active: set[int] = set()
+        self._missing: set[int] = set()
+        """What was UNKNOWN in this question; it stays so until rows are fetched."""
 
     def value(self, bound: Bound, object_: int) -> Value:
         """Whether the scope's user has a plan on an object."""
+        self._begin()
         try:
             return self._value(bound, object_)
         except _Entangled:
-            self._active.clear()
             return self._equations().solve(bound, object_)
 
     def gate(self, gate: BoundGate, object_: int) -> Value:
         """Whether the scope's user passes a gate on an object."""
+        self._begin()
         try:
             return self._gate(gate, object_)
         except _Entangled:
-            self._active.clear()
             return self._equations().solve_gate(gate, object_)
+
+    def _begin(self) -> None:
+        """Forget what held only for the last question: what was under way, and what missed rows."""
+        self._active.clear()
+        self._missing.clear()
 
     def _equations(self) -> Equations:
         return Equations(self.scope, self._searches, self._values)
@@ -63,6 +70,8 @@ class Evaluation:
         known = self._values.get(key)
         if known is not None:
             return known
+        if key in self._missing:
+            return UNKNOWN
         if key in self._active or len(self._active) >= MAX_NESTED_GATES:
             raise _Entangled
         search = self._searches.get(key)
@@ -73,8 +82,11 @@ class Evaluation:
             self._active.add(key)
             value = either(value, self._any_gate(search))
             self._active.discard(key)
-        if value is not UNKNOWN:
+        if value is UNKNOWN:
+            self._missing.add(key)
+        else:
             self._values[key] = value
+            del self._searches[key]
         return value
 
     def _any_gate(self, search: Search) -> Value:

@@ -5,6 +5,7 @@ Conditions are not evaluated, and tuples that the model does not allow are left 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from authz.engine.budget import Budget
@@ -121,11 +122,15 @@ class Expand:
             return ()
         found: list[str] = []
         for restriction in dict.fromkeys(restrictions):
-            row = self._view.forward(Edge(self._type, relation, *restriction)).get(object_)
+            suffix = f"#{restriction.user.relation}" if restriction.user.relation else ""
+            found.extend(self._view.name(user) + suffix for user in self._row(relation, restriction, object_))
+        return tuple(sorted(set(found)))
+
+    def _row(self, relation: str, restriction: Restriction, object_: int) -> Iterator[int]:
+        for rows in self._view.forward(Edge(self._type, relation, *restriction)):
+            row = rows.get(object_)
             if row is MISSING:
                 self._is_missing = True
-                continue
-            self._budget.spend(len(members(row)))
-            suffix = f"#{restriction.user.relation}" if restriction.user.relation else ""
-            found.extend(self._view.name(user) + suffix for user in members(row))
-        return tuple(sorted(found))
+            else:
+                self._budget.spend(len(members(row)))
+                yield from members(row)

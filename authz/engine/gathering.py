@@ -61,6 +61,8 @@ class Gathering:
             rows_are_here = self._visit_plain(bound, object_)
             if bound.has_more:
                 rows_are_here &= self._visit_conditional(bound, object_)
+                for linked in bound.links:
+                    self._push(linked, object_)
                 self._visit_gates(bound, object_)
             if not rows_are_here:
                 blocked.append(node)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from authz.engine.binding import Get
 from authz.engine.budget import Budget
 from authz.engine.check import condition_failed
 from authz.engine.evaluation import Evaluation
 from authz.engine.kleene import ALLOWED, CONDITIONAL, UNKNOWN, Value
 from authz.engine.scope import Scope
-from authz.index.rows import MISSING, Context, Row, View, members
+from authz.index.rows import MISSING, Context, View, members
 from authz.model.compile import CompiledModel
 from authz.model.plan import STRIDE, Edge, Plan, plans_for
 from authz.model.reverse import reverse_plan
@@ -35,7 +36,7 @@ class ListObjects:
         self._reverse = reverse_plan(root)
         self._evaluation = Evaluation(scope)
         self._emit = emit
-        self._gets: dict[Edge, Callable[[int], Row]] = {}
+        self._gets: dict[Edge, list[Get]] = {}
         self._seen: set[int] = set()
         self._emitted: set[int] = set()
         self._queue: list[_Fact] = [(None, 0)]
@@ -106,6 +107,8 @@ class ListObjects:
         is_done = True
         for edge, following in self._reverse.arrivals.get(plan, ()):
             is_done &= self._arrive(edge, following, object_, queue)
+        for following in self._reverse.links.get(plan, ()):
+            self._push(queue, following, object_)
         for gate, following in self._reverse.gates.get(plan, ()):
             value = self._evaluation.gate(self._scope.binder.gate(gate), object_)
             if value is UNKNOWN:
@@ -117,16 +120,18 @@ class ListObjects:
         return is_done
 
     def _arrive(self, edge: Edge, plan: Plan, user: int, queue: list[_Fact]) -> bool:
-        row = self._row(edge, user)
-        if row is MISSING:
-            return False
-        if isinstance(row, dict):
-            self._arrive_conditionally(edge, plan, row, queue)
-        else:
-            self._scope.budget.spend(len(row) if isinstance(row, set) else 1)
-            for object_ in members(row):
-                self._push(queue, plan, object_)
-        return True
+        is_done = True
+        for get in self._reverse_rows(edge):
+            row = get(user)
+            if row is MISSING:
+                is_done = False
+            elif isinstance(row, dict):
+                self._arrive_conditionally(edge, plan, row, queue)
+            else:
+                self._scope.budget.spend(len(row) if isinstance(row, set) else 1)
+                for object_ in members(row):
+                    self._push(queue, plan, object_)
+        return is_done
 
     def _arrive_conditionally(self, edge: Edge, plan: Plan, row: dict[int, Context], queue: list[_Fact]) -> None:
         condition = self._scope.binder.plans.model.conditions[edge.condition]
@@ -137,11 +142,11 @@ class ListObjects:
             elif is_met is None:
                 self._push_maybe(queue, plan, object_)
 
-    def _row(self, edge: Edge, user: int) -> Row:
-        get = self._gets.get(edge)
-        if get is None:
-            get = self._gets[edge] = self._scope.view.reverse(edge).get
-        return get(user)
+    def _reverse_rows(self, edge: Edge) -> list[Get]:
+        gets = self._gets.get(edge)
+        if gets is None:
+            gets = self._gets[edge] = [rows.get for rows in self._scope.view.reverse(edge)]
+        return gets
 
     def _push_maybe(self, queue: list[_Fact], plan: Plan, object_: int) -> None:
         """A condition without a value leads from the certain facts to the others; among those it is no difference."""

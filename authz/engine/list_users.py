@@ -1,15 +1,15 @@
 """List users: every user of a kind that tuples name and that has a relation on an object. Called by `commands`.
 
-Users reached by tuples and hops alone are in the answer; those named below a gate are in it when they pass the gate.
-A typed wildcard is a user like any other here: `type:*` is listed when everybody of the type passes, and a user that
-only the wildcard covers is not listed beside it. A condition without a value on the way is an error even where
-another way would decide, as the public API has it: the caller of a list cannot see which entries it would have
-changed.
+Users reached by tuples and hops alone are in the answer; what a gate names and passes is worked out by
+`engine.naming`, or, where gates are entangled, by asking about everybody named below it. A typed wildcard is listed
+as `type:*` when everybody of the type passes, and a user that only the wildcard covers is not listed beside it. A
+condition without a value on the way is an error even where another way would decide, as the public API has it: the
+caller of a list cannot see which entries it would have changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from authz.engine.budget import Budget
 from authz.engine.check import condition_failed
@@ -17,6 +17,7 @@ from authz.engine.evaluation import Evaluation
 from authz.engine.gathering import GateAt, Gathering
 from authz.engine.kleene import ALLOWED, CONDITIONAL, DENIED, UNKNOWN, Value
 from authz.engine.list_objects import Emit
+from authz.engine.naming import Entangled, Naming
 from authz.engine.scope import AbsentNames, Scope
 from authz.index.rows import View
 from authz.model.compile import CompiledModel
@@ -32,10 +33,14 @@ class ListUsers:
         self._emit = emit
         scope = scopes("")
         self._scope = scope
+        self._everybody = f"{scope.binder.plans.kind.type}:*"
         self._certain = Gathering(scope, None, nodes=[(scope.binder.bind(root), scope.id_of(object_))])
-        self._doubtful: dict[GateAt, Gathering] | None = None
+        self._naming = Naming(scope)
         self._emitted: set[str] = set()
-        self._judged: set[tuple[GateAt, str]] = set()
+        self._is_full = False
+        # Entangled gates: who is named below them, and the evaluations of those that miss rows (None: settled).
+        self._candidates: dict[GateAt, Gathering] = {}
+        self._judged: dict[tuple[GateAt, str], Evaluation | None] = {}
 
     def run(self) -> Value:
         """ALLOWED when the listing is complete (or nobody wants more of it), UNKNOWN when rows are missing.
@@ -46,42 +51,57 @@ class ListUsers:
 
         """
         is_complete = self._certain.walk()
-        if not all(self._list(user) for user in self._certain.users):
+        self._list(self._certain.users)
+        for gate in self._certain.gates:
+            if not self._is_full:
+                is_complete &= self._list_gate(gate)
+        if self._is_full:
             return ALLOWED
-        if not is_complete:
-            return UNKNOWN
-        if self._doubtful is None:
-            everybody = Evaluation(self._scopes(f"{self._scope.binder.plans.kind.type}:*"))
-            self._doubtful = {gate: Gathering(self._scope, everybody, gates=[gate]) for gate in self._certain.gates}
-        for gate, gathering in self._doubtful.items():
-            is_complete &= gathering.walk()
-            for user in gathering.users:
-                value = self._judge(gate, user)
-                is_complete &= value is not UNKNOWN
-                if value is ALLOWED and not self._list(user):
-                    return ALLOWED
         if is_complete and self._scope.open:
             raise condition_failed(self._scope)
         return ALLOWED if is_complete else UNKNOWN
 
+    def _list_gate(self, gate: GateAt) -> bool:
+        """List who passes a gate; False when rows are missing."""
+        if gate not in self._candidates:
+            try:
+                named = self._naming.gate(*gate)
+            except Entangled:
+                everybody = Evaluation(self._scopes(self._everybody))
+                self._candidates[gate] = Gathering(self._scope, everybody, gates=[gate])
+            else:
+                if named is None:
+                    return False
+                self._list([user for user, holds in named.users.items() if holds])
+                self._list([self._everybody] if named.everybody else [])
+                return True
+        gathering = self._candidates[gate]
+        is_complete = gathering.walk()
+        for user in gathering.users:
+            value = self._judge(gate, user)
+            is_complete &= value is not UNKNOWN
+            if value is ALLOWED:
+                self._list([user])
+        return is_complete
+
     def _judge(self, gate: GateAt, user: str) -> Value:
         """ALLOWED for a candidate to list, DENIED for one that is not (or is in the answer already)."""
-        if user in self._emitted or (gate, user) in self._judged:
+        key = (gate, user)
+        if user in self._emitted or (key in self._judged and self._judged[key] is None):
             return DENIED
-        evaluation = Evaluation(self._scopes(user))
+        evaluation = self._judged.get(key) or Evaluation(self._scopes(user))
         value = evaluation.gate(*gate)
         if value is CONDITIONAL:
             raise condition_failed(evaluation.scope)
-        if value is not UNKNOWN:
-            self._judged.add((gate, user))
+        self._judged[key] = evaluation if value is UNKNOWN else None
         return value
 
-    def _list(self, user: str) -> bool:
-        """Put a user into the answer once; False when no more are wanted."""
-        if user in self._emitted:
-            return True
-        self._emitted.add(user)
-        return self._emit(user)
+    def _list(self, users: Iterable[str]) -> None:
+        """Put users into the answer, each once, until no more are wanted."""
+        for user in users:
+            if user not in self._emitted and not self._is_full:
+                self._emitted.add(user)
+                self._is_full = not self._emit(user)
 
 
 def list_users(

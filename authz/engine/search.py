@@ -31,7 +31,7 @@ class ConditionalRow(NamedTuple):
 class Search:
     """One question (plan, object) for the user of a scope."""
 
-    __slots__ = ("_maybe", "_queue", "_visited", "gates", "value")
+    __slots__ = ("_has_begun_maybe", "_maybe", "_queue", "_visited", "gates", "value")
 
     def __init__(self, bound: Bound, object_: int) -> None:
         self.value = DENIED
@@ -43,6 +43,7 @@ class Search:
         # Nodes reached only through a condition without a value. They are walked when all certain nodes are
         # done, so that a node that is reached both ways counts as certain.
         self._maybe: list[Node] = []
+        self._has_begun_maybe = False
 
     @property
     def is_complete(self) -> bool:
@@ -62,10 +63,19 @@ class Search:
             self._queue, self._maybe = [], []
         elif self._queue:
             return UNKNOWN
-        elif self._maybe and self._walk(scope, self._maybe, is_certain=False):
+        elif self._maybe and self._walk(scope, self._begin_maybe(), is_certain=False):
             self.value = CONDITIONAL
             self._maybe = []
         return either(self.value, UNKNOWN) if self._maybe else self.value
+
+    def _begin_maybe(self) -> list[Node]:
+        """The uncertain nodes, each once and none that is certain; a node left over from the last run stays."""
+        if not self._has_begun_maybe:
+            self._has_begun_maybe = True
+            keys = {object_ * STRIDE + bound.index: (bound, object_) for bound, object_ in self._maybe}
+            self._maybe = [node for key, node in keys.items() if key not in self._visited]
+            self._visited.update(keys)
+        return self._maybe
 
     def _walk(  # noqa: C901, PLR0912 - the hot loop of every check stays one function: calls cost more than its work
         self, scope: Scope, queue: list[Node], *, is_certain: bool
@@ -103,6 +113,8 @@ class Search:
                 if row is not None and not self._hop(scope, queue, target, row):
                     is_blocked = True
             if bound.has_more:
+                for linked in bound.links:
+                    self._hop(scope, queue, linked, object_)
                 more = self._visit_more(scope, queue, node, is_certain=is_certain)
                 if more is ALLOWED:
                     return True

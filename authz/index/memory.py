@@ -112,13 +112,13 @@ class TupleIndex:
                 table = self._table(edge)
         return table
 
-    def forward(self, edge: Edge) -> Rows:
+    def forward(self, edge: Edge) -> Sequence[Rows]:
         """Live rows by object."""
-        return self._shared_table(edge).forward
+        return (self._shared_table(edge).forward,)
 
-    def reverse(self, edge: Edge) -> Rows:
+    def reverse(self, edge: Edge) -> Sequence[Rows]:
         """Live rows by user."""
-        return self._shared_table(edge).reverse
+        return (self._shared_table(edge).reverse,)
 
     async def fetch(self) -> None:
         """Nothing is ever missing here."""
@@ -167,15 +167,15 @@ class Snapshot:
         self.find = index.find
         self.name = index.name
 
-    def forward(self, edge: Edge) -> Rows:
+    def forward(self, edge: Edge) -> Sequence[Rows]:
         """Rows by object as of the snapshot."""
         table = self._index._shared_table(edge)  # noqa: SLF001 - a snapshot is a part of its index
-        return _SavedRows(table.forward, self._saved.setdefault((id(table), True), {}))
+        return (_SavedRows(table.forward, self._saved.setdefault((id(table), True), {})),)
 
-    def reverse(self, edge: Edge) -> Rows:
+    def reverse(self, edge: Edge) -> Sequence[Rows]:
         """Rows by user as of the snapshot."""
         table = self._index._shared_table(edge)  # noqa: SLF001 - a snapshot is a part of its index
-        return _SavedRows(table.reverse, self._saved.setdefault((id(table), False), {}))
+        return (_SavedRows(table.reverse, self._saved.setdefault((id(table), False), {})),)
 
     def save(self, table: Table, object_: int, user: int) -> None:
         """Keep the two rows of a tuple that is about to change."""

@@ -6,6 +6,7 @@ reads all rows found missing since the last time in one batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from authz.index.names import Names
@@ -40,13 +41,13 @@ class PartialView:
         """The id of a name; every name has one, for only reading its rows tells whether any tuple has it."""
         return self._names.intern(name)
 
-    def forward(self, edge: Edge) -> Rows:
+    def forward(self, edge: Edge) -> Sequence[Rows]:
         """Rows by object, or `MISSING`."""
-        return _ForwardRows(self, edge, self._table(edge).forward)
+        return (_ForwardRows(self, edge, self._table(edge).forward),)
 
-    def reverse(self, edge: Edge) -> Rows:
+    def reverse(self, edge: Edge) -> Sequence[Rows]:
         """Rows by user, or `MISSING`."""
-        return _ReverseRows(self, edge, self._table(edge).reverse)
+        return (_ReverseRows(self, edge, self._table(edge).reverse),)
 
     def _table(self, edge: Edge) -> Table:
         return self._tables.setdefault(edge, Table(edge))

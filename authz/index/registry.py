@@ -8,7 +8,7 @@ revision that this process itself has acknowledged; an index is never used below
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from authz.consistency import Consistency, Mode
 from authz.errors import Bug, InvalidConsistencyToken
@@ -17,6 +17,8 @@ from authz.index.partial import PartialView
 from authz.store.api import Change, TupleReader, WriteResult
 
 CHANGES_PER_READ = 5_000
+TUPLES_PER_TURN = 1_000
+"""How many tuples are loaded before other calls get their turn: some milliseconds."""
 
 DecodeToken = Callable[[str, str], int]
 """(token, store id) to revision; raises `InvalidConsistencyToken`."""
@@ -41,6 +43,7 @@ class IndexRegistry:
         self._entries: dict[str, _Entry] = {}
         self._epoch = 0
         self._subscribers: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever another connection may have committed."""
@@ -108,7 +111,7 @@ class IndexRegistry:
         if index is None or index.revision >= result.revision:
             return
         if result.changes and index.revision == result.revision - 1:
-            self._apply(entry, index, result.changes)
+            self._apply(entry, result.changes)
         else:
             await self._catch_up(store_id, entry)
 
@@ -123,8 +126,20 @@ class IndexRegistry:
             index = entry.index
             if index and not is_forced and entry.epoch >= epoch and index.revision >= entry.required:
                 return index
-            await self._catch_up(store_id, entry, epoch=epoch, is_forced=is_forced)
+            await self._share(self._catch_up(store_id, entry, epoch=epoch, is_forced=is_forced))
             is_forced = False
+
+    async def _share(self, work: Coroutine[None, None, None]) -> None:
+        """Wait for work that others need as well: it goes on when this caller is cancelled."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waited for it has seen it; if nobody did, the next caller meets it again
 
     async def _catch_up(self, store_id: str, entry: _Entry, *, epoch: int = 0, is_forced: bool = True) -> None:
         """Load the index or move it to the head of the store, once for all who wait for the same."""
@@ -142,20 +157,24 @@ class IndexRegistry:
     async def _load(self, store_id: str, revision: int) -> TupleIndex:
         index = TupleIndex(revision)
         async for batch in self._datastore.snapshot(store_id, revision):
-            index.load(batch)
+            for start in range(0, len(batch), TUPLES_PER_TURN):
+                index.load(batch[start : start + TUPLES_PER_TURN])
+                await asyncio.sleep(0)
         return index
 
     async def _follow(self, store_id: str, entry: _Entry, head: int) -> None:
         while entry.index is not None and entry.index.revision < head:
             changes = await self._datastore.changes_after(store_id, entry.index.revision, CHANGES_PER_READ)
             if not changes:
-                raise Bug(f"store `{store_id}` is at revision {head}, but its changelog ends at {entry.index.revision}")
-            self._apply(entry, entry.index, changes)
+                raise Bug(f"store `{store_id}` is at revision {head}, but its changelog ends earlier")
+            self._apply(entry, changes)
 
     @staticmethod
-    def _apply(entry: _Entry, index: TupleIndex, changes: Sequence[Change]) -> None:
+    def _apply(entry: _Entry, changes: Sequence[Change]) -> None:
+        if entry.index is None:
+            return
         try:
-            index.apply(changes)
+            entry.index.apply(changes)
         except Bug:
             # What was half applied is of no use: the next question loads the index anew.
             entry.index = None

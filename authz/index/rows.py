@@ -51,11 +51,11 @@ class View(Protocol):
         """What the engine derives from this view's rows, kept as long as the view."""
         ...
 
-    def forward(self, edge: Edge) -> Rows:
-        """Rows by object id. The same rows stay valid as long as the view."""
+    def forward(self, edge: Edge) -> Sequence[Rows]:
+        """Rows by object id; the tuples of an object are those of all of them. They stay valid as long as the view."""
         ...
 
-    def reverse(self, edge: Edge) -> Rows:
+    def reverse(self, edge: Edge) -> Sequence[Rows]:
         """Rows by user id: the object's id of an object or userset, or the id of `type:*`."""
         ...
 

@@ -28,7 +28,8 @@ from authz.model.validate import validate_model
 from authz.tuples import JsonValue, UserKind
 
 SCHEMA_VERSIONS = ("1.1", "1.2")
-MAX_NESTING = 100
+MAX_NESTING = 50
+"""Operators within operators; a protobuf message cannot nest deeper."""
 
 Json = Mapping[str, JsonValue]
 

@@ -9,7 +9,6 @@ index turns their edges into rows.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,8 +24,12 @@ from authz.model.rewrite import (
     Rewrite,
     TupleToUserset,
     Union,
+    parts,
 )
 from authz.tuples import UserKind
+
+MAX_MERGED = 8
+"""How many computed relations of one object are merged into a plan; more are linked."""
 
 STRIDE = 1 << 16
 """Upper bound of plans in a set: (object id, plan) packs into one integer, `object_id * STRIDE + plan.index`."""
@@ -56,25 +59,20 @@ class Gate(NamedTuple):
 
 
 class Plan:
-    """The union of: tuples that name the user (`tests`), hops to other plans, and gates on the same object."""
+    """The union of: tuples that name the user (`tests`), hops to other objects, links and gates on this one."""
 
-    __slots__ = ("gates", "hops", "index", "is_self", "tests", "type")
+    __slots__ = ("gates", "hops", "index", "is_self", "links", "tests", "type")
 
     def __init__(self, index: int, type_: str) -> None:
         self.index = index
         self.type = type_
         self.tests: tuple[Edge, ...] = ()
         self.hops: tuple[Hop, ...] = ()
+        self.links: tuple[Plan, ...] = ()
+        """Plans of computed relations that are not merged: they have gates, or are too many."""
         self.gates: tuple[Gate, ...] = ()
         self.is_self = False
         """Whether the userset asked about is this relation itself: `group:1#member` has `member` on `group:1`."""
-
-    def targets(self) -> Iterator[Plan]:
-        """Every plan this one refers to."""
-        for hop in self.hops:
-            yield hop.target
-        for gate in self.gates:
-            yield from gate.operands
 
 
 class PlanSet:
@@ -101,29 +99,46 @@ class PlanSet:
         if found is not None or not self._reach.contains(type_, relation):
             return found
         with self._lock:
-            pending: list[Relation] = []
-            root = self._request(type_, relation, pending)
-            while pending:
-                source = pending.pop()
-                _Flattening(self, self._relations[source.type, source.name], pending).run(source)
+            try:
+                root = self._build(type_, relation)
+            except BaseException:
+                # What was begun is incomplete, and an incomplete plan under an exclusion excludes nobody: forget it.
+                self._relations = dict(self._ready)
+                raise
             self._ready.update(self._relations)
         return root
 
-    def _request(self, type_: str, relation: str, pending: list[Relation]) -> Plan | None:
+    def _build(self, type_: str, relation: str) -> Plan | None:
+        pending: list[Relation] = []
+        root = self.request(type_, relation, pending)
+        while pending:
+            source = pending.pop()
+            _Flattening(self, self._relations[source.type, source.name], pending).run(source)
+        return root
+
+    def request(self, type_: str, relation: str, pending: list[Relation]) -> Plan | None:
+        """The plan of a relation, perhaps still to be filled: then its relation is put into `pending`."""
         key = (type_, relation)
         if not self._reach.contains(type_, relation):
             return None
         found = self._relations.get(key)
         if found is None:
-            found = self._relations[key] = self._new(type_)
+            found = self._relations[key] = self.new(type_)
             pending.append(self.model.types[type_][relation])
         return found
 
-    def _new(self, type_: str) -> Plan:
+    def new(self, type_: str) -> Plan:
+        """An empty plan with the next index."""
         if self._count == STRIDE:
             raise Bug(f"model `{self.model.id}` needs more than {STRIDE} plans")
         self._count += 1
         return Plan(self._count - 1, type_)
+
+    def has_gates(self, type_: str, relation: str) -> bool:
+        """Whether the rewrite of a relation holds an intersection or an exclusion."""
+        return any(
+            isinstance(part, Intersection | Exclusion) for part in parts(self.model.types[type_][relation].rewrite)
+        )
 
     def can_reach(self, type_: str, rewrite: Rewrite) -> bool:
         """Whether this kind of user may come through a rewrite of a relation of the given type."""
@@ -139,6 +154,7 @@ class _Flattening:
         self._pending = pending
         self._tests: dict[Edge, None] = {}
         self._hops: dict[Hop, None] = {}
+        self._links: dict[Plan, None] = {}
         self._gates: list[Gate] = []
 
     def run(self, source: Relation, rewrite: Rewrite | None = None) -> None:
@@ -153,7 +169,7 @@ class _Flattening:
                 case Union(operands):
                     todo.extend((relation, operand) for operand in reversed(operands))
                 case Computed(name):
-                    if name not in merged:
+                    if name not in merged and not self._link(source.type, name, len(merged)):
                         merged.add(name)
                         todo.append((name, self._plans.model.types[source.type][name].rewrite))
                 case Direct(restrictions):
@@ -169,8 +185,18 @@ class _Flattening:
         kind = self._plans.kind
         self._plan.tests = tuple(self._tests)
         self._plan.hops = tuple(self._hops)
+        self._plan.links = tuple(self._links)
         self._plan.gates = tuple(self._gates)
         self._plan.is_self = bool(kind.relation) and kind.type == type_ and kind.relation in merged
+
+    def _link(self, type_: str, name: str, merged: int) -> bool:
+        """Refer to the plan of a computed relation instead of merging it, when merging would repeat too much."""
+        if merged < MAX_MERGED and not self._plans.has_gates(type_, name):
+            return False
+        plan = self._plans.request(type_, name, self._pending)
+        if plan is not None and plan is not self._plan:
+            self._links[plan] = None
+        return True
 
     def _direct(self, type_: str, relation: str, restriction: Restriction) -> None:
         user, kind = restriction.user, self._plans.kind
@@ -187,7 +213,7 @@ class _Flattening:
                 self._hop(edge, restriction.user.type, computed)
 
     def _hop(self, edge: Edge, type_: str, relation: str) -> None:
-        target = self._plans._request(type_, relation, self._pending)  # noqa: SLF001 - two halves of one compiler
+        target = self._plans.request(type_, relation, self._pending)
         if target is not None:
             self._hops[Hop(edge, target)] = None
 
@@ -209,7 +235,11 @@ class _Flattening:
         return []
 
     def _operand(self, type_: str, relation: str, rewrite: Rewrite) -> Plan:
-        plan = self._plans._new(type_)  # noqa: SLF001 - two halves of one compiler
+        if isinstance(rewrite, Computed):
+            shared = self._plans.request(type_, rewrite.relation, self._pending)
+            if shared is not None:
+                return shared
+        plan = self._plans.new(type_)
         _Flattening(self._plans, plan, self._pending).run(self._plans.model.types[type_][relation], rewrite)
         return plan
 

@@ -32,6 +32,8 @@ class ReversePlan:
         self.selves: list[Plan] = []
         """Plans that hold on the userset's own object."""
         self.arrivals: dict[Plan, list[Arrival]] = {}
+        self.links: dict[Plan, list[Plan]] = {}
+        """Plans that hold on an object wherever this one does."""
         self.gates: dict[Plan, list[GateArrival]] = {}
         seen = {root}
         pending = [root]
@@ -51,9 +53,11 @@ class ReversePlan:
             self.selves.append(plan)
         for hop in plan.hops:
             self.arrivals.setdefault(hop.target, []).append(Arrival(hop.edge, plan))
+        for linked in plan.links:
+            self.links.setdefault(linked, []).append(plan)
         for gate in plan.gates:
             self.gates.setdefault(gate.operands[0], []).append(GateArrival(gate, plan))
-        return [hop.target for hop in plan.hops] + [gate.operands[0] for gate in plan.gates]
+        return [*(hop.target for hop in plan.hops), *plan.links, *(gate.operands[0] for gate in plan.gates)]
 
 
 @lru_cache(maxsize=1024)

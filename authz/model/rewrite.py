@@ -65,20 +65,25 @@ Rewrite = Direct | Computed | TupleToUserset | Union | Intersection | Exclusion
 def operands(rewrite: Rewrite) -> tuple[Rewrite, ...]:
     """The operands of an operator; none for a leaf."""
     match rewrite:
-        case Union(parts) | Intersection(parts):
-            return parts
+        case Union(inner) | Intersection(inner):
+            return inner
         case Exclusion(base, subtract):
             return (base, subtract)
         case _:
             return ()
 
 
-def leaves(rewrite: Rewrite) -> Iterator[Direct | Computed | TupleToUserset]:
-    """The leaves of a rewrite from left to right, without recursion."""
+def parts(rewrite: Rewrite) -> Iterator[Rewrite]:
+    """A rewrite and everything inside it, from left to right, without recursion."""
     pending = [rewrite]
     while pending:
         part = pending.pop()
+        yield part
+        pending.extend(reversed(operands(part)))
+
+
+def leaves(rewrite: Rewrite) -> Iterator[Direct | Computed | TupleToUserset]:
+    """The leaves of a rewrite from left to right."""
+    for part in parts(rewrite):
         if isinstance(part, Direct | Computed | TupleToUserset):
             yield part
-        else:
-            pending.extend(reversed(operands(part)))

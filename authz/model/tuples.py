@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from authz.errors import InvalidRequest, InvalidTuple, RelationNotFound, TypeNotFound
 from authz.model.compile import CompiledModel
-from authz.tuples import RelationshipCondition, RelationshipTuple, UserKind, object_type, user_kind
+from authz.tuples import RelationshipCondition, RelationshipTuple, TupleKey, UserKind, object_type, user_kind
 
 # An id is free text without the characters that separate the parts of a tuple; `*` alone means everybody.
 _TYPE = r"[^:#@*\s\x00-\x1f\x7f]{1,254}"
@@ -96,20 +96,19 @@ def check_tuple(model: CompiledModel, tuple_: RelationshipTuple) -> None:
 
 
 def check_contextual_tuples(model: CompiledModel, tuples: Sequence[RelationshipTuple]) -> None:
-    """Refuse contextual tuples that the model does not allow, and a key that comes twice.
+    """Refuse contextual tuples that the model does not allow, and a key that comes twice with different conditions.
 
     Raises:
         InvalidTuple: naming the tuple and what is wrong with it.
 
     """
-    seen = set()
+    seen: dict[TupleKey, RelationshipTuple] = {}
     for tuple_ in tuples:
         problem = tuple_problem(model, tuple_)
         if problem:
             raise InvalidTuple(f"invalid contextual tuple `{tuple_.key}`: {problem}")
-        if tuple_.key in seen:
-            raise InvalidTuple(f"contextual tuple `{tuple_.key}` is given twice")
-        seen.add(tuple_.key)
+        if seen.setdefault(tuple_.key, tuple_) != tuple_:
+            raise InvalidTuple(f"contextual tuple `{tuple_.key}` is given twice, with different conditions")
 
 
 def check_question(model: CompiledModel, object_: str, relation: str, user: str) -> None:

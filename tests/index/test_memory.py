@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from authz.errors import Bug
 from authz.index.memory import Snapshot, TupleIndex
-from authz.index.rows import MISSING, View
+from authz.index.rows import MISSING, Rows, View
 from authz.model.plan import Edge
 from authz.store.api import Change, Operation
 from authz.tuples import RelationshipCondition, RelationshipTuple, UserKind
@@ -40,10 +41,15 @@ def contents(view: View) -> Contents:
                 name, user = view.find(f"doc:{number}"), view.find(f"user:{other}")
                 if name is None or user is None:
                     continue
-                _note(found, view.forward(edge).get(name), (number, other), user)
-                _note(backward, view.reverse(edge).get(user), (number, other), name)
+                _note(found, only(view.forward(edge)).get(name), (number, other), user)
+                _note(backward, only(view.reverse(edge)).get(user), (number, other), name)
     assert found == backward
     return found
+
+
+def only(rows: Sequence[Rows]) -> Rows:
+    (single,) = rows
+    return single
 
 
 def _note(found: Contents, row: object, key: tuple[str, str], entry: int) -> None:
