@@ -23,6 +23,13 @@ class Fact(NamedTuple):
     condition: tuple[str, Mapping[str, Any]] | None = None
 
 
+class Bound(NamedTuple):
+    """One side from which truth is approached: what holds, and what a condition without a value counts as."""
+
+    held: frozenset[Atom] | set[Atom]
+    unknown: bool
+
+
 class Truth(NamedTuple):
     """The atoms that certainly hold, and those that possibly hold."""
 
@@ -85,17 +92,19 @@ class Reference:
         own = [] if user.endswith(":*") else [user.split("#", 1)[0]]
         atoms = self._atoms([*extra, *own])
         certain: frozenset[Atom] = frozenset()
+        possible = frozenset(atoms)
+        high, low = (True, False) if missing is None else (missing, missing)
         while True:
-            possible = self._least(atoms, user, against=certain, optimistic=True, missing=missing)
-            following = self._least(atoms, user, against=possible, optimistic=False, missing=missing)
+            above, below = Bound(possible, high), Bound(certain, low)
+            possible = self._least(atoms, user, high, below, above)
+            above = Bound(possible, high)
+            following = self._least(atoms, user, low, above, below)
             if following == certain:
                 return Truth(certain, possible)
             certain = following
 
-    def _least(
-        self, atoms: list[Atom], user: str, *, against: frozenset[Atom], optimistic: bool, missing: bool | None
-    ) -> frozenset[Atom]:
-        unknown = optimistic if missing is None else missing
+    def _least(self, atoms: list[Atom], user: str, unknown: bool, against: Bound, beyond: Bound) -> frozenset[Atom]:
+        """The least set that holds; what is subtracted is judged by `against`, what is subtracted there by `beyond`."""
         held: set[Atom] = set()
         changed = True
         while changed:
@@ -104,36 +113,31 @@ class Reference:
                 if atom in held:
                     continue
                 rewrite = self.rewrites[_type(atom[0]), atom[1]]
-                if user == f"{atom[0]}#{atom[1]}" or self._holds(rewrite, atom, user, held, against, unknown):
+                own = Bound(held, unknown)
+                if user == f"{atom[0]}#{atom[1]}" or self._holds(rewrite, atom, user, own, against, beyond):
                     held.add(atom)
                     changed = True
         return frozenset(held)
 
     def _holds(
-        self,
-        rewrite: Mapping[str, Any],
-        atom: Atom,
-        user: str,
-        held: set[Atom] | frozenset[Atom],
-        against: set[Atom] | frozenset[Atom],
-        unknown: bool,
+        self, rewrite: Mapping[str, Any], atom: Atom, user: str, own: Bound, against: Bound, beyond: Bound
     ) -> bool:
         ((operator, operand),) = ((name, value) for name, value in rewrite.items() if value is not None)
         match operator:
             case "this":
-                return self._direct(atom, user, held, unknown)
+                return self._direct(atom, user, own)
             case "computedUserset":
-                return (atom[0], operand["relation"]) in held
+                return (atom[0], operand["relation"]) in own.held
             case "tupleToUserset":
                 tupleset, computed = operand["tupleset"]["relation"], operand["computedUserset"]["relation"]
-                return any((parent, computed) in held for parent in self._users(atom[0], tupleset, unknown))
+                return any((parent, computed) in own.held for parent in self._users(atom[0], tupleset, own.unknown))
             case "union":
-                return any(self._holds(child, atom, user, held, against, unknown) for child in operand["child"])
+                return any(self._holds(child, atom, user, own, against, beyond) for child in operand["child"])
             case "intersection":
-                return all(self._holds(child, atom, user, held, against, unknown) for child in operand["child"])
+                return all(self._holds(child, atom, user, own, against, beyond) for child in operand["child"])
             case "difference":
-                base = self._holds(operand["base"], atom, user, held, against, unknown)
-                return base and not self._holds(operand["subtract"], atom, user, against, held, not unknown)
+                base = self._holds(operand["base"], atom, user, own, against, beyond)
+                return base and not self._holds(operand["subtract"], atom, user, against, beyond, against)
             case _:
                 raise AssertionError(operator)
 
@@ -146,14 +150,14 @@ class Reference:
                     found.append(fact.user)
         return found
 
-    def _direct(self, atom: Atom, user: str, held: set[Atom] | frozenset[Atom], unknown: bool) -> bool:
-        for subject in self._users(*atom, unknown):
+    def _direct(self, atom: Atom, user: str, own: Bound) -> bool:
+        for subject in self._users(*atom, own.unknown):
             if subject == user:
                 return True
             if subject.endswith(":*") and "#" not in user and _type(subject) == _type(user):
                 return True
             name, _, relation = subject.partition("#")
-            if relation and (name, relation) in held:
+            if relation and (name, relation) in own.held:
                 return True
         return False
 
