@@ -184,3 +184,26 @@ class Reference:
         certain = {name for name, held in truth.certain if held == relation and _type(name) == type_}
         possible = {name for name, held in truth.possible if held == relation and _type(name) == type_}
         return certain, possible
+
+    def expand(self, relation: str, name: str) -> Any:
+        """One level of a relation's definition as nested tuples; conditions are not evaluated."""
+        return self._tree(self.rewrites[_type(name), relation], relation, name)
+
+    def _tree(self, rewrite: Mapping[str, Any], relation: str, name: str) -> Any:
+        ((operator, operand),) = ((key, value) for key, value in rewrite.items() if value is not None)
+        match operator:
+            case "this":
+                return "users", frozenset(self._named(name, relation))
+            case "computedUserset":
+                return "computed", f"{name}#{operand['relation']}"
+            case "tupleToUserset":
+                tupleset, computed = operand["tupleset"]["relation"], operand["computedUserset"]["relation"]
+                usersets = frozenset(f"{parent}#{computed}" for parent in self._named(name, tupleset))
+                return "ttu", f"{name}#{tupleset}", usersets
+            case "difference":
+                return (operator, *(self._tree(operand[side], relation, name) for side in ("base", "subtract")))
+            case _:
+                return (operator, *(self._tree(child, relation, name) for child in operand["child"]))
+
+    def _named(self, name: str, relation: str) -> list[str]:
+        return [fact.user for fact in self.facts if (fact.object, fact.relation) == (name, relation)]
