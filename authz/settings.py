@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     grpc_addr: Address = "127.0.0.1:8081"
     """Where gRPC is served; port 0 picks a free one."""
     http_addr: Address = "127.0.0.1:8080"
-    """Where HTTP/JSON is served; port 0 picks a free one."""
+    """Where HTTP/JSON will be served; this version does not serve it yet and says so: `ready … http=off`."""
     datastore_uri: str = Field(default="sqlite:///authz.db", repr=False)
     """Which database holds stores, models and tuples: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`."""
     workers: Count = 1

@@ -7,14 +7,16 @@ gaps between tokens. Order, and everything that a model means, stays as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schema_dsl.bracket_layout import direct_text
+from schema_dsl.errors import DslSyntaxError
 from schema_dsl.lexer import Token, lex
 from schema_dsl.nodes import Direct, leaves
 from schema_dsl.parser import parse
 from schema_dsl.source import normalized
 from schema_dsl.write_dsl import parameters_text, rewrite_text
+from schema_dsl.write_json import model_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +68,16 @@ def format_dsl(text: str) -> str:
         lines.append(f"{indent}{content} {statement.behind}".rstrip())
         previous = statement.kind
     lines += _single_blanks(rest)
-    return "\n".join(lines).rstrip("\n") + "\n"
+    formatted = "\n".join(lines).rstrip("\n") + "\n"
+    return formatted if _means(formatted, model_json(model)) else text
+
+
+def _means(formatted: str, body: dict[str, Any]) -> bool:
+    """Whether the formatted text still says what was written; where it cannot, the text is better left alone."""
+    try:
+        return model_json(parse(formatted)) == body
+    except DslSyntaxError:
+        return False
 
 
 def _relation_text(relation: Relation, statement: _Statement, text: str) -> str:

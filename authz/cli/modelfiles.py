@@ -88,7 +88,7 @@ def format_(files: DSL_FILES, *, check: CHECK = False, write: WRITE = False, is_
     return NO if check and changed else DONE
 
 
-def transform(file: FILE, *, to: TO) -> int:
+def transform(file: FILE, *, to: TO, is_json: JSON = False) -> int:
     """Print a model in another form.
 
     The language to JSON and back, or the modules of an fga.mod as one model.
@@ -101,9 +101,10 @@ def transform(file: FILE, *, to: TO) -> int:
         print(json_text(body))
         return DONE
     try:
-        print(json_to_dsl(body, source_info=bool(module_names(body))).rstrip("\n"))
+        text = json_to_dsl(body, source_info=bool(module_names(body)))
     except UnprintableModelError as error:
         raise Negative(f"`{file}` has no form in the modelling language: {error}") from None
+    Output(is_json=is_json).answer({"model": text}, text.rstrip("\n"))
     return DONE
 
 

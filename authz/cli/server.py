@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +35,7 @@ def serve(context: typer.Context) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def migrate(*, datastore_uri: DATASTORE_URI = None, config: CONFIG = None) -> int:
+def migrate(*, datastore_uri: DATASTORE_URI = None, config: CONFIG = None, is_json: JSON = False) -> int:
     """Create or upgrade the tables of a datastore."""
     from authz.settings import InvalidSettings, load_settings
     from authz.store.sql import masked, migrate_datastore
@@ -45,8 +44,8 @@ def migrate(*, datastore_uri: DATASTORE_URI = None, config: CONFIG = None) -> in
         uri = load_settings({"datastore_uri": datastore_uri}, config).datastore_uri
     except InvalidSettings as error:
         raise UsageProblem(str(error)) from None
-    migrate_datastore(uri)
-    print(f"migrated {masked(uri)}", file=sys.stderr)
+    done = migrate_datastore(uri)
+    Output(is_json=is_json).answer({"datastore": masked(uri), "revision": done.head}, f"migrated {masked(uri)}")
     return DONE
 
 

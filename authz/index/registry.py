@@ -8,6 +8,7 @@ revision that this process itself has acknowledged; an index is never used below
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Sequence
 
 from authz.consistency import Consistency, Mode
@@ -160,6 +161,9 @@ class IndexRegistry:
             for start in range(0, len(batch), TUPLES_PER_TURN):
                 index.load(batch[start : start + TUPLES_PER_TURN])
                 await asyncio.sleep(0)
+        # The rows stay for as long as the store is asked about: the collector need not walk them at every full pass,
+        # which took 80 ms per 130,000 tuples.
+        gc.freeze()
         return index
 
     async def _follow(self, store_id: str, entry: _Entry, head: int) -> None:

@@ -28,6 +28,7 @@ from authz.model.validate import validate_model
 from authz.tuples import JsonValue, UserKind
 
 SCHEMA_VERSIONS = ("1.1", "1.2")
+MIN_OPERANDS = 2
 MAX_NESTING = 50
 """Operators within operators; a protobuf message cannot nest deeper."""
 
@@ -124,9 +125,6 @@ def _add_type(types: dict[str, dict[str, Relation]], definition: Json) -> None:
     metadata = _object(definition.get("metadata") or {}, f"metadata of type `{name}`")
     details = _object(metadata.get("relations") or {}, f"metadata of type `{name}`")
     rewrites = _object(definition.get("relations") or {}, f"relations of type `{name}`")
-    for relation in details:
-        if relation not in rewrites:
-            raise InvalidModel(f"type `{name}` restricts relation `{relation}`, which it does not define")
     types[name] = {
         relation: _relation(name, relation, rewrite, details.get(relation)) for relation, rewrite in rewrites.items()
     }
@@ -169,8 +167,8 @@ def _rewrite(node: JsonValue, restrictions: tuple[Restriction, ...], where: str,
             )
         case "union" | "intersection":
             children = _list(operand.get("child"), where)
-            if not children:
-                raise InvalidModel(f"{where} has an empty {operator}")
+            if len(children) < MIN_OPERANDS:
+                raise InvalidModel(f"{where} has {operator} of {len(children)} operands: at least two are needed")
             parts = tuple(_rewrite(child, restrictions, where, depth + 1) for child in children)
             return Union(parts) if operator == "union" else Intersection(parts)
         case "difference":

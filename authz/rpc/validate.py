@@ -96,7 +96,9 @@ def parse(type_: type[Message], payload: bytes) -> Message:
     try:
         return type_.FromString(payload)
     except DecodeError:
-        raise InvalidRequest(f"the request is not a valid `{type_.DESCRIPTOR.name}` message") from None
+        raise InvalidRequest(
+            f"the request is not a valid `{type_.DESCRIPTOR.name}` message (or has text that is not UTF-8)"
+        ) from None
 
 
 def invalid_field(violation: Violation) -> InvalidField:

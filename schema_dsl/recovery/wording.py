@@ -95,6 +95,9 @@ def _hint(tokens: list[Token], finding: Finding, token: Token, following: Token)
         if "NEWLINE" in finding.expected or "RPAREN" in finding.expected:
             return "operators on one level need parentheses, and `but not` takes one operand"
         return "an operator stands between two operands"
+    before = tokens[finding.token - 1] if finding.token else token
+    if token.kind in ("NEWLINE", "EOF") and before.kind in _OPERATORS | {"FROM", "WITH"}:
+        return f"{_quoted(before.text)} needs {'a condition' if before.kind == 'WITH' else 'a relation'} behind it"
     if token.kind == "LBRACKET" and "IDENTIFIER" in finding.expected:
         return "direct type restrictions come first in a definition"
     if token.text == "as" and "COLON" in finding.expected:

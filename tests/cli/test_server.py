@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,9 +62,11 @@ def test_migrate_creates_the_tables(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/authz.db"
     for _ in range(2):
         result = run_cli("migrate", "--datastore-uri", uri)
-        assert (result.code, result.out) == (0, "")
-        assert uri in result.err
+        assert (result.code, result.out) == (0, f"migrated {uri}\n")
     assert (tmp_path / "authz.db").exists()
+    told = json.loads(run_cli("migrate", "--datastore-uri", uri, "--json").out)
+    assert told["datastore"] == uri
+    assert told["revision"]
 
 
 @pytest.mark.parametrize("uri", ["nonsense", "sqlite:////nowhere/at/all/authz.db", "mysql://host/name"])

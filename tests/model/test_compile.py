@@ -40,12 +40,12 @@ BROKEN = [
     (doc({"viewer": {}}), "has no rewrite"),
     (doc({"viewer": {"this": {}, "union": {}}}), "mixes several rewrites"),
     (doc({"viewer": {"that": {}}}), "unknown rewrite `that`"),
-    (doc({"viewer": {"union": {"child": []}}}), "empty union"),
+    (doc({"viewer": {"union": {"child": []}}}), "union of 0 operands"),
+    (doc({"viewer": {"intersection": {"child": [THIS]}}}, viewer=OF_USERS), "intersection of 1 operands"),
     (doc({"viewer": THIS}), "names no type of user"),
     (doc({"viewer": THIS}, viewer=[{"type": "robot"}]), "`robot` is not defined"),
     (doc({"viewer": THIS}, viewer=[{"type": "doc", "relation": "editor"}]), "`doc#editor`"),
     (doc({"viewer": THIS}, viewer=[{"type": "user", "condition": "c"}]), "condition `c`"),
-    (doc({"viewer": THIS}, viewer=OF_USERS, editor=OF_USERS), "`editor`, which it does not define"),
     (doc({"viewer": THIS, "editor": computed("viewer")}, viewer=OF_USERS, editor=OF_USERS), "not assignable"),
     (doc({"viewer": computed("editor")}), "`doc#editor`, which is not defined"),
     (doc({"viewer": computed("viewer")}), "defined by itself"),
@@ -72,11 +72,17 @@ def test_a_broken_model_is_refused(body: dict[str, Any], message: str) -> None:
         compile_model("MODEL", body)
 
 
+def test_restrictions_of_relations_that_do_not_exist_are_passed_over() -> None:
+    """Some clients leave metadata behind; it restricts nothing."""
+    model = compile_model("MODEL", doc({"viewer": THIS}, viewer=OF_USERS, editor=OF_USERS))
+    assert not model.has_relation("doc", "editor")
+
+
 def test_operators_nested_too_deep_are_refused() -> None:
     """Nesting ends in an error, not in a traceback."""
     rewrite: dict[str, Any] = THIS
     for _ in range(5_000):
-        rewrite = {"union": {"child": [rewrite]}}
+        rewrite = {"union": {"child": [rewrite, THIS]}}
     with pytest.raises(InvalidModel, match="nested deeper"):
         compile_model("MODEL", doc({"viewer": rewrite}, viewer=OF_USERS))
 

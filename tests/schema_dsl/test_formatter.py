@@ -161,3 +161,9 @@ def test_comments_and_meaning_survive(model: Json, data: st.DataObject) -> None:
 
 def _comments(text: str) -> list[str]:
     return re.findall(r"# (?:note|own line|a|b|c)$|// cel style$", text, re.MULTILINE)
+
+
+def test_what_cannot_be_laid_out_stays() -> None:
+    """A text whose canonical layout would say something else is given back as it is."""
+    text = "model\n  schema 1.1\ntype user// c\n"
+    assert format_dsl(text) == text
