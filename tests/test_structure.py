@@ -38,6 +38,8 @@ def test_file_is_small_and_says_what_it_is_for(path: Path) -> None:
 
 def test_the_repository_speaks_of_the_project_alone() -> None:
     """No file names a machine's path."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is not known")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     machine_path = re.compile(rb"/(?:work|root|home)/[a-z]")
     for name in filter(None, listed.split(b"\0")):

@@ -71,7 +71,7 @@ def condition_failed(scope: Scope) -> ConditionFailed:
             missing = ", ".join(f"`{parameter}`" for parameter in outcome.missing)
             reasons.append(f"condition `{name}` needs parameters that the context does not give: {missing}")
         else:
-            reasons.append(f"condition `{name}` could not be evaluated: {outcome.message}")
+            reasons.append(outcome.message)
     if len(scope.open) > MAX_REASONS:
         reasons.append(f"and {len(scope.open) - MAX_REASONS} more")
     return ConditionFailed("; ".join(reasons))

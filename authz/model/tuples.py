@@ -31,7 +31,9 @@ def object_problem(name: str) -> str | None:
 
 def user_problem(model: CompiledModel, user: str) -> str | None:
     """What is wrong with a user: its form, its type or its userset's relation."""
-    if len(user.encode(errors="replace")) > MAX_USER_LENGTH or not _USER.fullmatch(user):
+    if len(user.encode(errors="replace")) > MAX_USER_LENGTH:
+        return f"user `{user[:MAX_OBJECT_LENGTH]}…` is longer than {MAX_USER_LENGTH} bytes"
+    if not _USER.fullmatch(user):
         return f"user `{user[:MAX_USER_LENGTH]}` is none of `type:id`, `type:id#relation` and `type:*`"
     kind = user_kind(user)
     if not model.has_type(kind.type):
