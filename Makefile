@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "authz needs Python 3.11 or newer: set PYTHON")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[otlp,postgres,redis]" --group dev
 	@touch $@
 
 run: $(STAMP) ## serve on loopback with the embedded store and the sample

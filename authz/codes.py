@@ -112,14 +112,20 @@ _OF_STATUS = MappingProxyType(
 # (first number of the family, HTTP status), highest first
 _FAMILIES = ((5000, 404), (4000, 500), (3500, 422), (2000, 400), (1000, 401))
 _FORBIDDEN = 403
+_TOO_MANY_REQUESTS = 429
 
 
 def http_status(number: int) -> int:
-    """The HTTP status of a code. Unlike OpenFGA, which says 401, `forbidden` is 403: the caller is known."""
+    """The HTTP status of a code.
+
+    Unlike in OpenFGA, `forbidden` is 403, for the caller is known, and `resource_exhausted` 429, for it may try again.
+    """
     if number == NUMBERS[ABORTED]:
         return 409
     if number == NUMBERS["forbidden"]:
         return _FORBIDDEN
+    if number == NUMBERS["resource_exhausted"]:
+        return _TOO_MANY_REQUESTS
     return next((status for first, status in _FAMILIES if number >= first), 500)
 
 

@@ -22,10 +22,17 @@ AuthzError                         reason (the OpenFGA code name), kind (which f
 │   ├── InvalidStartTime           invalid_start_time
 │   └── Cancelled                  cancelled: the caller went away
 ├── StoreNotFound                  store_id_not_found
-├── Unauthenticated                unauthenticated
+├── Unauthenticated                unauthenticated: a wrong preshared key, or a client certificate that names nobody
+│   ├── MissingBearerToken         bearer_token_missing
+│   ├── InvalidBearerToken         auth_failed_invalid_bearer_token: malformed, badly signed, expired, revoked, unbound
+│   ├── InvalidAudience            auth_failed_invalid_audience
+│   ├── InvalidIssuer              auth_failed_invalid_issuer
+│   ├── InvalidSubject             auth_failed_invalid_subject
+│   └── InvalidClaims              invalid_claims: claims that are missing or of the wrong type
 ├── Forbidden                      forbidden
 ├── WriteConflict                  Aborted: another transaction won
 ├── Throttled                      throttled_timeout_error
+├── RateLimited                    resource_exhausted: too much in too little time; says when to come again
 ├── DeadlineExceeded               deadline_exceeded
 ├── Unavailable                    unavailable: the datastore or the server cannot answer now
 ├── DatastoreBehind                failed_precondition: migrations are missing
@@ -197,6 +204,42 @@ class Unauthenticated(AuthzError):
     kind = Kind.UNAUTHENTICATED
 
 
+class MissingBearerToken(Unauthenticated):
+    """The call carries no token, key or client certificate."""
+
+    reason = "bearer_token_missing"
+
+
+class InvalidBearerToken(Unauthenticated):
+    """A token that is malformed, badly signed, out of its time, revoked, or bound to another certificate."""
+
+    reason = "auth_failed_invalid_bearer_token"
+
+
+class InvalidAudience(Unauthenticated):
+    """A token that is meant for another service."""
+
+    reason = "auth_failed_invalid_audience"
+
+
+class InvalidIssuer(Unauthenticated):
+    """A token of an issuer that is not configured."""
+
+    reason = "auth_failed_invalid_issuer"
+
+
+class InvalidSubject(Unauthenticated):
+    """A token without a usable subject."""
+
+    reason = "auth_failed_invalid_subject"
+
+
+class InvalidClaims(Unauthenticated):
+    """A token that lacks a claim, or has one of the wrong type."""
+
+    reason = "invalid_claims"
+
+
 class Forbidden(AuthzError):
     """The principal may not make this call."""
 
@@ -216,6 +259,17 @@ class Throttled(AuthzError):
 
     reason = "throttled_timeout_error"
     kind = Kind.EXHAUSTED
+
+
+class RateLimited(AuthzError):
+    """The caller asks for too much in too little time. `retry_after` is in seconds."""
+
+    reason = "resource_exhausted"
+    kind = Kind.EXHAUSTED
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DeadlineExceeded(AuthzError):

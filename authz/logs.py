@@ -44,9 +44,10 @@ def configure_logs(format_: str, level: str, stream: TextIO | None = None) -> No
 
 
 def _render(*, is_json: bool) -> list[Processor]:
+    # Never a traceback that shows the values of variables: a token may be one of them.
     if is_json:
         return [structlog.processors.format_exc_info, _json_line]
-    return [structlog.dev.ConsoleRenderer()]
+    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 
 
 def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

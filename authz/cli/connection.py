@@ -34,12 +34,14 @@ _TRANSIENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the server is and how to speak to it. `timeout` is in seconds; `ca` is PEM."""
+    """Where the server is and how to speak to it. `timeout` is in seconds; `ca`, and `cert` with its `key`, are PEM."""
 
     address: str
     timeout: float
     token: str = ""
     ca: bytes | None = None
+    cert: bytes | None = None
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +69,38 @@ class Connection:
         if server.ca is None:
             self._channel = grpc.insecure_channel(server.address, options)
         else:
-            self._channel = grpc.secure_channel(server.address, grpc.ssl_channel_credentials(server.ca), options)
-        self._stub = OpenFGAServiceStub(self._channel)
+            credentials = grpc.ssl_channel_credentials(server.ca, server.key, server.cert)
+            self._channel = grpc.secure_channel(server.address, credentials, options)
+        self._stubs: list[Any] = [OpenFGAServiceStub(self._channel)]
 
     def call(self, method: str, request: Message, **headers: str) -> Answer:
-        """Call a method; keyword arguments become metadata, with `-` for `_`.
+        """Call a method of any service; keyword arguments become metadata, with `-` for `_`.
 
         Raises:
             ServiceProblem: the service refused, or cannot be reached.
 
         """
         try:
-            message, call = getattr(self._stub, method).with_call(
+            message, call = self._method(method).with_call(
                 request, timeout=self._server.timeout, metadata=self._beside(headers)
             )
         except grpc.RpcError as error:
             raise self._problem(error) from None
         return Answer(message, _texts(call.initial_metadata(), call.trailing_metadata()))
 
-    def stream(self, method: str, request: Message, found: dict[str, str], **headers: str) -> Iterator[Any]:
+    def stream(
+        self, method: str, request: Message, found: dict[str, str], *, is_endless: bool = False, **headers: str
+    ) -> Iterator[Any]:
         """Call a streaming method; its metadata is put into `found`: some before the first message, all at the end.
+
+        One that is endless runs until the caller or the server ends it, whatever time a call is given.
 
         Raises:
             ServiceProblem: as for `call`.
 
         """
-        call = getattr(self._stub, method)(request, timeout=self._server.timeout, metadata=self._beside(headers))
+        timeout = None if is_endless else self._server.timeout
+        call = self._method(method)(request, timeout=timeout, metadata=self._beside(headers))
         try:
             found |= _texts(call.initial_metadata())
             yield from call
@@ -120,6 +128,12 @@ class Connection:
         """End the connection."""
         self._channel.close()
 
+    def _method(self, name: str) -> Any:
+        """A method of any of the services; no two have one of the same name."""
+        if not hasattr(self._stubs[0], name) and len(self._stubs) == 1:
+            self._stubs += [make(self._channel) for make in _own_services()]
+        return next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
+
     def _beside(self, headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return (*self._metadata, *((name.replace("_", "-"), value) for name, value in headers.items() if value))
 
@@ -146,6 +160,14 @@ class Connection:
         is_refusal = code is grpc.StatusCode.RESOURCE_EXHAUSTED
         text = f"`{address}` answered with {code.name.lower()}: {_short(message)}"
         return ServiceProblem(text, is_transient=is_transient and not is_refusal, is_refusal=is_refusal)
+
+
+def _own_services() -> list[Any]:
+    """Stubs of what we add to the interface; few commands need them."""
+    from authz._proto.authz.v1.access_pb2_grpc import AccessServiceStub
+    from authz._proto.authz.v1.audit_pb2_grpc import AuditServiceStub
+
+    return [AccessServiceStub, AuditServiceStub]
 
 
 def _reason(error: Any) -> str:

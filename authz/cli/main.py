@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from authz.cli import models, queries, server, stores, tuples
+from authz.cli import access, audit, models, queries, server, stores, tuples
 from authz.cli.errors import INTERRUPTED, NO, SERVICE, USAGE, CliError, UsageProblem
 from authz.errors import AuthzError
 
@@ -29,6 +29,8 @@ app.add_typer(stores.app, name="store")
 app.add_typer(models.app, name="model")
 app.add_typer(tuples.app, name="tuple")
 app.add_typer(queries.app, name="query")
+app.add_typer(access.app, name="access")
+app.add_typer(audit.app, name="audit")
 
 
 def run() -> NoReturn:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from authz.cli.errors import UsageProblem
 from authz.settings import PREFIX, InvalidSettings, Settings, load_settings
+from authz.settings.load import section_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -29,19 +31,27 @@ def build_app() -> typer.Typer:
 
 
 def _command() -> Any:
+    found = dict(leaves())
+    # A parameter's name holds no dot; two underscores stand for it.
     flags = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=_annotation(name, field), default=None)
-        for name, field in Settings.model_fields.items()
-        if not _is_secret(field)
+        inspect.Parameter(
+            name.replace(".", "__"), inspect.Parameter.KEYWORD_ONLY, annotation=_annotation(name, field), default=None
+        )
+        for name, field in found.items()
+        if is_flag(field)
     ]
     config = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, annotation=_CONFIG, default=None)
-    secrets = ", ".join(f"{PREFIX}{name.upper()}" for name, field in Settings.model_fields.items() if _is_secret(field))
+    secrets = ", ".join(_variable(name) for name, field in found.items() if _holds(field.annotation, SecretStr))
+    tables = ", ".join(f"[{name}]" for name, field in found.items() if not is_flag(field) and _is_table(field))
 
     def serve(*, config: Path | None, **flags: Any) -> int:
         try:
-            settings = load_settings(flags, config)
+            settings = load_settings({name.replace("__", "."): value for name, value in flags.items()}, config)
         except InvalidSettings as error:
             raise UsageProblem(str(error)) from None
+        from authz.rpc.environment import prepare_environment
+
+        prepare_environment(settings.tls)
         from authz.app import run
 
         return run(settings)
@@ -52,12 +62,27 @@ def _command() -> Any:
         "Serve until SIGTERM or Ctrl-C.\n\n"
         f"A flag wins over the environment ({PREFIX}NAME), which wins over the TOML file, which wins over the default."
         f" Secrets are no flags; they come from the environment or the file: {secrets}."
+        f" Tables are no flags either; they come from the file, or as JSON from the environment: {tables}."
     )
     return serve
 
 
+def leaves() -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its name, those of sections as `section.name`."""
+    for name, field in Settings.model_fields.items():
+        section = section_of(field)
+        if section is None:
+            yield name, field
+        else:
+            yield from ((f"{name}.{inner}", leaf) for inner, leaf in section.model_fields.items())
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.replace('.', '_').upper()}"
+
+
 def _annotation(name: str, field: FieldInfo) -> Any:
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{name.replace('_', '-').replace('.', '-')}"
     default = "" if field.default in (None, PydanticUndefined) else f" [default: {field.default}]"
     shown = " ".join((field.description or "").split()) + default
     if field.annotation is bool:
@@ -73,9 +98,25 @@ def _metavar(field: FieldInfo) -> str:
     return {int: "NUMBER", float: "SECONDS"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
 
 
-def _is_secret(field: FieldInfo) -> bool:
-    return _holds(field.annotation, SecretStr)
+def is_flag(field: FieldInfo) -> bool:
+    """Whether a setting can be given as a flag: neither secrets nor tables can."""
+    return not _holds(field.annotation, SecretStr) and not _is_table(field)
+
+
+def _is_table(field: FieldInfo) -> bool:
+    """Whether a setting is a table or a list of tables."""
+    return _holds(field.annotation, dict) or _holds_model(field.annotation)
 
 
 def _holds(annotation: Any, wanted: type) -> bool:
-    return annotation is wanted or any(_holds(part, wanted) for part in get_args(annotation))
+    return (
+        annotation is wanted
+        or get_origin(annotation) is wanted
+        or any(_holds(part, wanted) for part in get_args(annotation))
+    )
+
+
+def _holds_model(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return any(_holds_model(part) for part in get_args(annotation))

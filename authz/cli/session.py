@@ -43,6 +43,14 @@ TLS_CA = Annotated[
     Path | None,
     typer.Option("--tls-ca", help="Speak TLS, and trust this authority (PEM).", rich_help_panel=_PANEL),
 ]
+TLS_CERT = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="Show this certificate (PEM) to the server.", rich_help_panel=_PANEL),
+]
+TLS_KEY = Annotated[
+    Path | None,
+    typer.Option("--tls-key", help="Private key (PEM) of that certificate.", rich_help_panel=_PANEL),
+]
 STORE = Annotated[str, typer.Option("--store", envvar="AUTHZ_STORE", metavar="ID", help="The store.")]
 MODEL_ID = Annotated[str, typer.Option("--model", metavar="ID", help="The authorization model; else the newest.")]
 CONSISTENCY = Annotated[
@@ -62,6 +70,8 @@ _CONNECTION = {
     "timeout": (TIMEOUT, 10.0),
     "token_file": (TOKEN_FILE, None),
     "tls_ca": (TLS_CA, None),
+    "tls_cert": (TLS_CERT, None),
+    "tls_key": (TLS_KEY, None),
     "is_json": (JSON, False),
 }
 
@@ -148,6 +158,8 @@ def _open(
     timeout: float,
     token_file: Path | None,
     tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     is_json: bool,
     store: str | None = None,
     model: str = "",
@@ -162,9 +174,15 @@ def _open(
     from authz.cli.connection import Connection, Server
 
     _check_address(addr)
-    ca = None if tls_ca is None else read_text(tls_ca).encode()
-    connection = Connection(Server(addr, timeout, _token(token_file), ca))
+    ca, cert, key = _pem(tls_ca), _pem(tls_cert), _pem(tls_key)
+    if (cert is None) != (key is None) or (cert is not None and ca is None):
+        raise UsageProblem("`--tls-cert` and `--tls-key` go together, and with `--tls-ca`")
+    connection = Connection(Server(addr, timeout, _token(token_file), ca, cert, key))
     return Session(connection, Output(is_json=is_json), store or "", model, consistency)
+
+
+def _pem(path: Path | None) -> bytes | None:
+    return None if path is None else read_text(path).encode()
 
 
 def _check_address(addr: str) -> None:

@@ -11,14 +11,15 @@ from authz.store.api import StoreRecord
 
 
 class CreateStoreQuery(NamedTuple):
-    """The name of the new store; names need not be unique."""
+    """The name of the new store, which need not be unique, and its id, if it was chosen before: a `new_id`."""
 
     name: str
+    id: str = ""
 
 
-async def create_store(services: Services, _call: Call, query: CreateStoreQuery) -> StoreRecord:
+async def create_store(services: Services, call: Call, query: CreateStoreQuery) -> StoreRecord:
     """Add a store and return it."""
     now = services.clock.now()
-    store = StoreRecord(new_id(now), query.name, now, now)
-    await services.datastore.create_store(store)
+    store = StoreRecord(query.id or new_id(now), query.name, now, now)
+    await services.datastore.create_store(store, by=call.origin)
     return store

@@ -14,6 +14,6 @@ class DeleteStoreQuery(NamedTuple):
     store_id: str
 
 
-async def delete_store(services: Services, _call: Call, query: DeleteStoreQuery) -> None:
+async def delete_store(services: Services, call: Call, query: DeleteStoreQuery) -> None:
     """Delete a store; no error when there is none. Its tuples and models are left."""
-    await services.datastore.delete_store(query.store_id, services.clock.now())
+    await services.datastore.delete_store(query.store_id, services.clock.now(), by=call.origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
@@ -17,8 +18,14 @@ ROWS_PER_PASS = 1_000
 _log = structlog.get_logger(__name__)
 
 
+LEAST_MEMORY = 3_600.0
+"""Seconds for which an order that has ended is kept at least: a node that was cut off must still learn of its end."""
+
+
 async def collect_forever(datastore: Datastore, clock: Clock, *, window: float, interval: float) -> None:
-    """Remove rows of tuples deleted more than `window` seconds ago, every `interval` seconds, until cancelled.
+    """Remove what ended more than `window` seconds ago, every `interval` seconds, until cancelled.
+
+    That is rows of deleted tuples, and orders that were lifted or have expired.
 
     A database that does not answer is tried again at the next turn.
     """
@@ -26,19 +33,28 @@ async def collect_forever(datastore: Datastore, clock: Clock, *, window: float, 
         await asyncio.sleep(interval)
         try:
             removed = await collect(datastore, clock, window=window)
+            forgotten = await forget(datastore, clock, window=window)
         except AuthzError as error:
             _log.warning("garbage_collection_failed", reason=error.reason, message=error.message)
         else:
-            if removed:
-                _log.info("garbage_collected", tuples=removed)
+            if removed or forgotten:
+                _log.info("garbage_collected", tuples=removed, directives=forgotten)
 
 
 async def collect(datastore: Datastore, clock: Clock, *, window: float) -> int:
-    """Remove everything deleted more than `window` seconds ago; returns how many rows went."""
+    """Remove tuples deleted more than `window` seconds ago; returns how many rows went."""
     older_than = clock.now() - timedelta(seconds=window)
+    return await _exhaust(lambda: datastore.collect_garbage(older_than, limit=ROWS_PER_PASS))
+
+
+async def forget(datastore: Datastore, clock: Clock, *, window: float) -> int:
+    """Remove orders that ended more than `window` seconds and `LEAST_MEMORY` ago; returns how many went."""
+    ended_before = clock.now() - timedelta(seconds=max(window, LEAST_MEMORY))
+    return await _exhaust(lambda: datastore.forget_directives(ended_before, limit=ROWS_PER_PASS))
+
+
+async def _exhaust(remove: Callable[[], Awaitable[int]]) -> int:
     total = 0
-    while True:
-        removed = await datastore.collect_garbage(older_than, limit=ROWS_PER_PASS)
+    while removed := await remove():
         total += removed
-        if removed == 0:
-            return total
+    return total

@@ -26,5 +26,7 @@ class Limits:
     """0: no limit."""
     changelog_horizon: float = 0.0
     """Changes younger than this are not shown by ReadChanges."""
+    max_token_lifetime: float = 3600.0
+    """How many seconds a token of any issuer may be good for, leeway included: so long is its revocation kept."""
     cached_models: int = 1000
     """How many compiled models a process keeps."""

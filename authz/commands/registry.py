@@ -42,6 +42,8 @@ class ModelRegistry:
         self._latest: LRUCache[str, str] = LRUCache(_LATEST_CAPACITY)
         self._loading: dict[tuple[str, str], asyncio.Task[CompiledModel]] = {}
         self._generation = 0
+        self.hits = self.misses = 0
+        """How often a compiled model was at hand, and how often it was not."""
         if signal is not None:
             signal.subscribe(self.forget_latest)
 
@@ -58,7 +60,11 @@ class ModelRegistry:
         if not model_id:
             model_id = await self._latest_id(store_id, is_exact=is_exact)
         model = self._models.get((store_id, model_id))
-        return model if model is not None else await self._load(store_id, model_id)
+        if model is not None:
+            self.hits += 1
+            return model
+        self.misses += 1
+        return await self._load(store_id, model_id)
 
     def add(self, store_id: str, model: CompiledModel) -> None:
         """Take in a model that this process has just written."""

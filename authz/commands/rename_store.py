@@ -17,14 +17,14 @@ class RenameStoreQuery(NamedTuple):
     name: str
 
 
-async def rename_store(services: Services, _call: Call, query: RenameStoreQuery) -> StoreRecord:
+async def rename_store(services: Services, call: Call, query: RenameStoreQuery) -> StoreRecord:
     """Rename a store and return it.
 
     Raises:
         StoreNotFound: it never was, or is deleted.
 
     """
-    store = await services.datastore.rename_store(query.store_id, query.name, services.clock.now())
+    store = await services.datastore.rename_store(query.store_id, query.name, services.clock.now(), by=call.origin)
     if store is None:
         raise StoreNotFound(f"no store `{query.store_id}`")
     return store

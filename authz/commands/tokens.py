@@ -19,12 +19,22 @@ _PURPOSE = "consistency"
 
 
 class TokenCodec:
-    """Seals and opens tokens with one secret key. All processes that serve one datastore need the same key."""
+    """Seals tokens with a secret key, and opens those sealed with it or with one of `former` keys.
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    All processes that serve one datastore need the same key. To change it: add the new key to the former ones
+    everywhere, then make it the first one everywhere, then drop the old one.
+    """
+
+    def __init__(self, key: bytes, *former: bytes) -> None:
+        self._keys = (key, *former)
         # A store's revision stays the same over many answers, and signing costs more than looking up.
         self.encode = lru_cache(maxsize=4096)(self._encode)
+
+    def use(self, key: bytes, *former: bytes) -> None:
+        """Seal with another key from now on."""
+        if (key, *former) != self._keys:
+            self._keys = (key, *former)
+            self.encode.cache_clear()
 
     def decode(self, token: str, store_id: str) -> int:
         """The revision in a consistency token.
@@ -40,7 +50,7 @@ class TokenCodec:
 
     def seal(self, purpose: str, store_id: str, payload: bytes) -> str:
         """A token that only `unseal` with the same purpose and store opens. It can be read by anybody."""
-        mac = self._mac(purpose, store_id, payload)
+        mac = _mac(self._keys[0], purpose, store_id, payload)
         return urlsafe_b64encode(mac + payload).decode("ascii")
 
     def unseal(self, purpose: str, store_id: str, token: str) -> bytes | None:
@@ -54,12 +64,14 @@ class TokenCodec:
         if urlsafe_b64encode(raw).decode("ascii") != token:  # the decoder skips what it does not know
             return None
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        return payload if hmac.compare_digest(mac, self._mac(purpose, store_id, payload)) else None
+        opens = any(hmac.compare_digest(mac, _mac(key, purpose, store_id, payload)) for key in self._keys)
+        return payload if opens else None
 
     def _encode(self, store_id: str, revision: int) -> str:
         """The consistency token of a store's revision."""
         return self.seal(_PURPOSE, store_id, revision.to_bytes(_REVISION_BYTES, "big"))
 
-    def _mac(self, purpose: str, store_id: str, payload: bytes) -> bytes:
-        message = b"\0".join((purpose.encode(), store_id.encode(errors="replace"), payload))
-        return hmac.digest(self._key, message, "sha256")[:_MAC_BYTES]
+
+def _mac(key: bytes, purpose: str, store_id: str, payload: bytes) -> bytes:
+    message = b"\0".join((purpose.encode(), store_id.encode(errors="replace"), payload))
+    return hmac.digest(key, message, "sha256")[:_MAC_BYTES]

@@ -66,7 +66,7 @@ async def write(services: Services, call: Call, query: WriteQuery) -> Written:
 
 async def _commit(services: Services, call: Call, store_id: str, transaction: TupleWrite) -> WriteResult:
     now = services.clock.now()
-    result = await services.datastore.write(store_id, transaction, actor=call.principal, now=now)
+    result = await services.datastore.write(store_id, transaction, by=call.origin, now=now)
     await services.indexes.applied(store_id, result)
     return result
 

@@ -22,7 +22,7 @@ class WriteAssertionsQuery(NamedTuple):
     size: int
 
 
-async def write_assertions(services: Services, _call: Call, query: WriteAssertionsQuery) -> None:
+async def write_assertions(services: Services, call: Call, query: WriteAssertionsQuery) -> None:
     """Replace all assertions of a model. They are kept, not run.
 
     Raises:
@@ -37,7 +37,9 @@ async def write_assertions(services: Services, _call: Call, query: WriteAssertio
         raise EntityLimitExceeded(f"the assertions have {query.size} bytes: at most {allowed} are allowed")
     for number, assertion in enumerate(query.assertions):
         _check(model, assertion, number)
-    await services.datastore.write_assertions(query.store_id, query.model_id, dump_assertions(query.assertions))
+    body = dump_assertions(query.assertions)
+    now = services.clock.now()
+    await services.datastore.write_assertions(query.store_id, query.model_id, body, now=now, by=call.origin)
 
 
 def _check(model: CompiledModel, assertion: Assertion, number: int) -> None:

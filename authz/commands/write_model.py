@@ -35,7 +35,7 @@ class WrittenModel(NamedTuple):
     model_id: str
 
 
-async def write_model(services: Services, _call: Call, query: WriteModelQuery) -> WrittenModel:
+async def write_model(services: Services, call: Call, query: WriteModelQuery) -> WrittenModel:
     """Validate a model and make it the newest one of its store.
 
     Raises:
@@ -53,13 +53,13 @@ async def write_model(services: Services, _call: Call, query: WriteModelQuery) -
     text = orjson.dumps(body).decode()
     record = ModelRecord(query.store_id, model_id, model.schema_version, text, now)
     # A caller that goes away between commit and registration must not leave an old model as the newest.
-    await asyncio.shield(_commit(services, record, model))
+    await asyncio.shield(_commit(services, call, record, model))
     return WrittenModel(model_id)
 
 
-async def _commit(services: Services, record: ModelRecord, model: CompiledModel) -> None:
+async def _commit(services: Services, call: Call, record: ModelRecord, model: CompiledModel) -> None:
     try:
-        await services.datastore.write_model(record)
+        await services.datastore.write_model(record, by=call.origin)
     finally:
         services.models.forget_latest()
     services.models.add(record.store_id, model)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Sequence
+from typing import NamedTuple
 
 from authz.consistency import Consistency, Mode
 from authz.errors import Bug, InvalidConsistencyToken
@@ -25,11 +26,21 @@ DecodeToken = Callable[[str, str], int]
 """(token, store id) to revision; raises `InvalidConsistencyToken`."""
 
 
+class Sizes(NamedTuple):
+    """What is in memory now."""
+
+    stores: int
+    tuples: int
+    lag: int
+    """By how many revisions the index that is furthest behind is behind the newest that is known of its store."""
+
+
 class _Entry:
     """One store's index and what is known of its freshness."""
 
     def __init__(self) -> None:
         self.index: TupleIndex | None = None
+        self.head = 0
         self.epoch = -1
         self.required = 0
         self.lock = asyncio.Lock()
@@ -45,6 +56,17 @@ class IndexRegistry:
         self._epoch = 0
         self._subscribers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.loads = 0
+        """How many indexes were read anew."""
+        self.revisions = 0
+        """How many revisions indexes have taken in."""
+
+    def sizes(self) -> Sizes:
+        """How much is in memory, and how far behind. Called from any thread."""
+        held = [(entry.index, entry.head) for entry in list(self._entries.values())]
+        indexes = [(index, head) for index, head in held if index is not None]
+        lag = max((head - index.revision for index, head in indexes), default=0)
+        return Sizes(len(indexes), sum(index.tuples for index, _ in indexes), max(lag, 0))
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever another connection may have committed."""
@@ -149,7 +171,7 @@ class IndexRegistry:
             if index and not is_forced and entry.epoch >= epoch and index.revision >= entry.required:
                 return
             seen = self._epoch
-            head = await self._datastore.head_revision(store_id)
+            head = entry.head = await self._datastore.head_revision(store_id)
             if entry.index is None:
                 entry.index = await self._load(store_id, head)
             await self._follow(store_id, entry, head)
@@ -157,6 +179,7 @@ class IndexRegistry:
 
     async def _load(self, store_id: str, revision: int) -> TupleIndex:
         index = TupleIndex(revision)
+        self.loads += 1
         async for batch in self._datastore.snapshot(store_id, revision):
             for start in range(0, len(batch), TUPLES_PER_TURN):
                 index.load(batch[start : start + TUPLES_PER_TURN])
@@ -173,12 +196,13 @@ class IndexRegistry:
                 raise Bug(f"store `{store_id}` is at revision {head}, but its changelog ends earlier")
             self._apply(entry, changes)
 
-    @staticmethod
-    def _apply(entry: _Entry, changes: Sequence[Change]) -> None:
+    def _apply(self, entry: _Entry, changes: Sequence[Change]) -> None:
         if entry.index is None:
             return
+        before = entry.index.revision
         try:
             entry.index.apply(changes)
+            self.revisions += entry.index.revision - before
         except Bug:
             # What was half applied is of no use: the next question loads the index anew.
             entry.index = None

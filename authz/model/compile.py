@@ -42,6 +42,8 @@ class Relation(NamedTuple):
     name: str
     rewrite: Rewrite
     restrictions: tuple[Restriction, ...]
+    module: str = ""
+    """The module that declares it: its own, or else that of its type; empty in a model without modules."""
 
     @property
     def is_assignable(self) -> bool:
@@ -125,18 +127,29 @@ def _add_type(types: dict[str, dict[str, Relation]], definition: Json) -> None:
     metadata = _object(definition.get("metadata") or {}, f"metadata of type `{name}`")
     details = _object(metadata.get("relations") or {}, f"metadata of type `{name}`")
     rewrites = _object(definition.get("relations") or {}, f"relations of type `{name}`")
+    module = _module(metadata, f"type `{name}`")
     types[name] = {
-        relation: _relation(name, relation, rewrite, details.get(relation)) for relation, rewrite in rewrites.items()
+        relation: _relation(name, relation, rewrite, details.get(relation), module)
+        for relation, rewrite in rewrites.items()
     }
 
 
-def _relation(type_: str, name: str, rewrite: JsonValue, details: JsonValue) -> Relation:
+def _relation(type_: str, name: str, rewrite: JsonValue, details: JsonValue, module: str) -> Relation:
     where = f"relation `{name}` of type `{type_}`"
     if not name:
         raise InvalidModel(f"type `{type_}` defines a relation with an empty name")
-    references = _object(details or {}, where).get("directly_related_user_types") or []
+    metadata = _object(details or {}, where)
+    references = metadata.get("directly_related_user_types") or []
     restrictions = tuple(_restriction(_object(entry, where), where) for entry in _list(references, where))
-    return Relation(type_, name, _rewrite(rewrite, restrictions, where, 0), restrictions)
+    own = _module(metadata, where) or module
+    return Relation(type_, name, _rewrite(rewrite, restrictions, where, 0), restrictions, own)
+
+
+def _module(metadata: Json, where: str) -> str:
+    module = metadata.get("module") or ""
+    if not isinstance(module, str):
+        raise InvalidModel(f"{where} has a malformed module name")
+    return module
 
 
 def _restriction(reference: Json, where: str) -> Restriction:

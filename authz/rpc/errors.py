@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import grpc
 import structlog
-from google.protobuf.any_pb2 import Any
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from authz.errors import AuthzError, Bug, DeadlineExceeded, Kind, Unavailable
+from authz.errors import AuthzError, Bug, DeadlineExceeded, Kind, RateLimited, Unavailable
 from authz.rpc.deadline import Alarm
 from authz.rpc.exchange import Exchange, Failure, Method, Proceed
 from authz.rpc.validate import InvalidField
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 DOMAIN = "authz"
 DETAILS = "grpc-status-details-bin"
+RETRY_AFTER = "retry-after"
 # The message travels twice, percent-encoded and in base64, within the 8 KiB that clients accept as metadata.
 MAX_MESSAGE_BYTES = 1024
 
@@ -46,7 +48,8 @@ _log = structlog.get_logger(__name__)
 def failure_of(error: AuthzError) -> Failure:
     """The failure that a domain error becomes."""
     reason = error.field_reason if isinstance(error, InvalidField) else error.reason
-    return Failure(_STATUS[error.kind], reason, _bounded(error.message))
+    retry_after = error.retry_after if isinstance(error, RateLimited) else 0.0
+    return Failure(_STATUS[error.kind], reason, _bounded(error.message), retry_after)
 
 
 def failure_of_unknown(request_id: str) -> Failure:
@@ -54,12 +57,24 @@ def failure_of_unknown(request_id: str) -> Failure:
     return Failure(grpc.StatusCode.INTERNAL, "internal_error", f"internal error, request id `{request_id}`")
 
 
+def refusal_metadata(failure: Failure) -> list[tuple[str, str | bytes]]:
+    """What is sent in trailing metadata with a failure: its details, and when to come again, as HTTP says it."""
+    metadata: list[tuple[str, str | bytes]] = [(DETAILS, status_details(failure))]
+    if failure.retry_after:
+        metadata.append((RETRY_AFTER, str(math.ceil(failure.retry_after))))
+    return metadata
+
+
 def status_details(failure: Failure) -> bytes:
-    """`google.rpc.Status` with one `ErrorInfo`, as it is sent in trailing metadata."""
-    detail = Any()
-    detail.Pack(ErrorInfo(reason=failure.reason, domain=DOMAIN))
-    number: int = failure.status.value[0]
-    raw: bytes = Status(code=number, message=failure.message, details=[detail]).SerializeToString()
+    """`google.rpc.Status` with an `ErrorInfo`, and a `RetryInfo` when it is known when to come again."""
+    status = Status(code=failure.status.value[0], message=failure.message)
+    status.details.add().Pack(ErrorInfo(reason=failure.reason, domain=DOMAIN))
+    if failure.retry_after:
+        delay = Duration()
+        # Up: who waits as long as told must be admitted.
+        delay.FromMilliseconds(math.ceil(failure.retry_after * 1000))
+        status.details.add().Pack(RetryInfo(retry_delay=delay))
+    raw: bytes = status.SerializeToString()
     return raw
 
 

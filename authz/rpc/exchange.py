@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.message import Message
 
-from authz.call import Call
+from authz.call import Call, Completed, Scope
 from authz.commands.limits import Limits
 from authz.commands.services import Services
+from authz.tuples import TupleKey
 
 Proceed = Callable[["Exchange"], Awaitable[Message | None]]
 """The rest of the chain; returns the answer, or None when there is a failure or all answers are sent."""
@@ -30,6 +31,8 @@ class Failure(NamedTuple):
     status: grpc.StatusCode
     reason: str
     message: str
+    retry_after: float = 0.0
+    """After how many seconds it is worth trying again; 0 when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Method:
     name: str
     request: type[Message]
     handler: Handler
+    scope: Scope
+    """The class of the call."""
     is_streaming: bool = False
     is_frequent: bool = False
     """Asked on every object access: logged at debug level only."""
@@ -71,9 +76,18 @@ class Exchange:
     """The message in `payload`, once the chain has read and validated it."""
     send: Callable[[Message], Awaitable[None]] = _nowhere
     """Sends one of many answers."""
+    certificate: bytes | None = None
+    """The caller's certificate as PEM, when the transport verified one."""
     store_id: str = ""
     model_id: str = ""
+    keys: Sequence[TupleKey] = ()
+    decisions: Sequence[bool | None] = ()
+    results: int | None = None
+    revision: int | None = None
+    response_bytes: int = 0
     failure: Failure | None = None
+    completed: Completed | None = None
+    """The record of the call, once it has ended."""
     initial: list[tuple[str, str]] = field(default_factory=list)
     trailing: list[tuple[str, str]] = field(default_factory=list)
 

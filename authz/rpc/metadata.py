@@ -71,6 +71,7 @@ def parse_consistency(text: str) -> Consistency:
 
 def tell_revision(services: Services, exchange: Exchange, revision: int) -> None:
     """Put the revision of the answer into its metadata, as a consistency token."""
+    exchange.revision = revision
     exchange.initial.append((CONSISTENCY_TOKEN, services.tokens.encode(exchange.store_id, revision)))
 
 

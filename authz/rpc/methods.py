@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from authz._proto.authz.v1 import access_pb2, audit_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
-from authz.rpc import models, questions, stores, tuples
+from authz.call import Scope
+from authz.rpc import access, audit_records, models, questions, stores, tuples
 from authz.rpc.exchange import Method
 
 if TYPE_CHECKING:
     from authz.commands.limits import Limits
 
 SERVICE = pb.DESCRIPTOR.services_by_name["OpenFGAService"].full_name
+ACCESS = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
+AUDIT = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 
 # A list that was cut at its deadline still has to be sent.
 _LIST_GRACE = 1.0
+# A trail is long, and who follows it stays; now and then it must ask again, and be authenticated again.
+_TRAIL_SECONDS = 900.0
 
 
 def _objects_time(limits: Limits) -> float:
@@ -25,28 +31,33 @@ def _users_time(limits: Limits) -> float:
     return limits.list_users_deadline
 
 
-METHODS: tuple[Method, ...] = (
-    Method(SERVICE, "Read", pb.ReadRequest, tuples.read),
-    Method(SERVICE, "Write", pb.WriteRequest, tuples.write),
-    Method(SERVICE, "Check", pb.CheckRequest, questions.check, is_frequent=True),
-    Method(SERVICE, "BatchCheck", pb.BatchCheckRequest, questions.batch, is_frequent=True),
-    Method(SERVICE, "Expand", pb.ExpandRequest, questions.expand),
-    Method(SERVICE, "ReadAuthorizationModels", pb.ReadAuthorizationModelsRequest, models.list_),
-    Method(SERVICE, "ReadAuthorizationModel", pb.ReadAuthorizationModelRequest, models.read),
-    Method(SERVICE, "WriteAuthorizationModel", pb.WriteAuthorizationModelRequest, models.write),
-    Method(SERVICE, "WriteAssertions", pb.WriteAssertionsRequest, models.write_asserted),
-    Method(SERVICE, "ReadAssertions", pb.ReadAssertionsRequest, models.read_asserted),
-    Method(SERVICE, "ReadChanges", pb.ReadChangesRequest, tuples.changes),
-    Method(SERVICE, "CreateStore", pb.CreateStoreRequest, stores.create),
-    Method(SERVICE, "UpdateStore", pb.UpdateStoreRequest, stores.rename),
-    Method(SERVICE, "DeleteStore", pb.DeleteStoreRequest, stores.delete),
-    Method(SERVICE, "GetStore", pb.GetStoreRequest, stores.get),
-    Method(SERVICE, "ListStores", pb.ListStoresRequest, stores.list_),
+def _trail_time(_limits: Limits) -> float:
+    return _TRAIL_SECONDS
+
+
+_OPENFGA: tuple[Method, ...] = (
+    Method(SERVICE, "Read", pb.ReadRequest, tuples.read, Scope.READ),
+    Method(SERVICE, "Write", pb.WriteRequest, tuples.write, Scope.WRITE),
+    Method(SERVICE, "Check", pb.CheckRequest, questions.check, Scope.CHECK, is_frequent=True),
+    Method(SERVICE, "BatchCheck", pb.BatchCheckRequest, questions.batch, Scope.CHECK, is_frequent=True),
+    Method(SERVICE, "Expand", pb.ExpandRequest, questions.expand, Scope.READ),
+    Method(SERVICE, "ReadAuthorizationModels", pb.ReadAuthorizationModelsRequest, models.list_, Scope.READ),
+    Method(SERVICE, "ReadAuthorizationModel", pb.ReadAuthorizationModelRequest, models.read, Scope.READ),
+    Method(SERVICE, "WriteAuthorizationModel", pb.WriteAuthorizationModelRequest, models.write, Scope.MODEL),
+    Method(SERVICE, "WriteAssertions", pb.WriteAssertionsRequest, models.write_asserted, Scope.MODEL),
+    Method(SERVICE, "ReadAssertions", pb.ReadAssertionsRequest, models.read_asserted, Scope.READ),
+    Method(SERVICE, "ReadChanges", pb.ReadChangesRequest, tuples.changes, Scope.READ),
+    Method(SERVICE, "CreateStore", pb.CreateStoreRequest, stores.create, Scope.ADMIN),
+    Method(SERVICE, "UpdateStore", pb.UpdateStoreRequest, stores.rename, Scope.ADMIN),
+    Method(SERVICE, "DeleteStore", pb.DeleteStoreRequest, stores.delete, Scope.ADMIN),
+    Method(SERVICE, "GetStore", pb.GetStoreRequest, stores.get, Scope.READ),
+    Method(SERVICE, "ListStores", pb.ListStoresRequest, stores.list_, Scope.READ),
     Method(
         SERVICE,
         "StreamedListObjects",
         pb.StreamedListObjectsRequest,
         questions.streamed_objects,
+        Scope.CHECK,
         is_streaming=True,
         is_frequent=True,
         timeout=_objects_time,
@@ -57,6 +68,7 @@ METHODS: tuple[Method, ...] = (
         "ListObjects",
         pb.ListObjectsRequest,
         questions.objects,
+        Scope.CHECK,
         is_frequent=True,
         timeout=_objects_time,
         grace=_LIST_GRACE,
@@ -66,8 +78,32 @@ METHODS: tuple[Method, ...] = (
         "ListUsers",
         pb.ListUsersRequest,
         questions.users,
+        Scope.CHECK,
         is_frequent=True,
         timeout=_users_time,
         grace=_LIST_GRACE,
     ),
 )
+_ACCESS: tuple[Method, ...] = (
+    Method(ACCESS, "Grant", access_pb2.GrantRequest, access.grant, Scope.ADMIN),
+    Method(ACCESS, "Withdraw", access_pb2.WithdrawRequest, access.withdraw, Scope.ADMIN),
+    Method(ACCESS, "ListGrants", access_pb2.ListGrantsRequest, access.list_, Scope.ADMIN),
+    Method(ACCESS, "RevokeTokens", access_pb2.RevokeTokensRequest, access.revoke, Scope.ADMIN),
+    Method(ACCESS, "Suspend", access_pb2.SuspendRequest, access.suspend, Scope.ADMIN),
+    Method(ACCESS, "Lift", access_pb2.LiftRequest, access.lift, Scope.ADMIN),
+    Method(ACCESS, "ListDirectives", access_pb2.ListDirectivesRequest, access.list_orders, Scope.ADMIN),
+)
+_AUDIT: tuple[Method, ...] = (
+    Method(
+        AUDIT,
+        "QueryRecords",
+        audit_pb2.QueryRecordsRequest,
+        audit_records.query,
+        Scope.ADMIN,
+        is_streaming=True,
+        timeout=_trail_time,
+    ),
+    Method(AUDIT, "StartCapture", audit_pb2.StartCaptureRequest, audit_records.start_capture, Scope.ADMIN),
+    Method(AUDIT, "StopCapture", audit_pb2.StopCaptureRequest, audit_records.stop_capture, Scope.ADMIN),
+)
+METHODS: tuple[Method, ...] = (*_OPENFGA, *_ACCESS, *_AUDIT)

@@ -26,6 +26,7 @@ async def check(services: Services, exchange: Exchange, request: pb.CheckRequest
     found = await decide(services, exchange.call, check_query(exchange, request))
     tell_model(exchange, found.model_id)
     tell_revision(services, exchange, found.revision)
+    exchange.decisions = (found.allowed,)
     return pb.CheckResponse(allowed=found.allowed)
 
 
@@ -34,6 +35,8 @@ async def batch(services: Services, exchange: Exchange, request: pb.BatchCheckRe
     found = await batch_check(services, exchange.call, batch_query(exchange, request))
     tell_model(exchange, found.model_id)
     tell_revision(services, exchange, found.revision)
+    outcomes = [found.results[item.correlation_id] for item in request.checks]
+    exchange.decisions = [outcome if isinstance(outcome, bool) else None for outcome in outcomes]
     return pb.BatchCheckResponse(result={name: batch_result(outcome) for name, outcome in found.results.items()})
 
 
@@ -51,6 +54,7 @@ async def objects(services: Services, exchange: Exchange, request: pb.ListObject
     tell_model(exchange, found.model_id)
     tell_revision(services, exchange, found.revision)
     tell_truncated(exchange, found.truncated)
+    exchange.results = len(found.objects)
     return pb.ListObjectsResponse(objects=found.objects)
 
 
@@ -59,8 +63,10 @@ async def streamed_objects(services: Services, exchange: Exchange, request: pb.S
     stream = await stream_objects(services, exchange.call, list_objects_query(exchange, request))
     tell_model(exchange, stream.model_id)
     tell_revision(services, exchange, stream.revision)
+    exchange.results = 0
     async for name in stream:
         await exchange.send(pb.StreamedListObjectsResponse(object=name))
+        exchange.results += 1
     tell_truncated(exchange, stream.truncated)
 
 
@@ -70,4 +76,5 @@ async def users(services: Services, exchange: Exchange, request: pb.ListUsersReq
     tell_model(exchange, found.model_id)
     tell_revision(services, exchange, found.revision)
     tell_truncated(exchange, found.truncated)
+    exchange.results = len(found.users)
     return pb.ListUsersResponse(users=[user_message(user) for user in found.users])

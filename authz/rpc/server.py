@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from authz.call import Call
-from authz.rpc.chain import CHAIN, compose
-from authz.rpc.errors import DETAILS, status_details
+from authz.call import Call, Scope
+from authz.rpc.chain import REFUSING, compose
+from authz.rpc.door import Door
+from authz.rpc.errors import refusal_metadata
 from authz.rpc.exchange import Exchange, Failure, Method, Proceed
+from authz.rpc.healthcheck import SERVICE as HEALTH
+from authz.rpc.healthcheck import HealthCheck
 from authz.rpc.metadata import REQUEST_ID, request_id
 from authz.rpc.methods import METHODS
+from authz.rpc.tls import peer_address, peer_certificate
+from authz.rpc.transport import Transport, channel_options
 from authz.rpc.validate import shown
 
 if TYPE_CHECKING:
@@ -26,27 +30,35 @@ if TYPE_CHECKING:
     from authz.rpc.edge import Edge
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
+Begin = Callable[[Context], Awaitable[Exchange]]
+"""Receives the request of a call."""
 
 _REFUSING_SECONDS = 0.25
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_PLAIN = Transport()
 
 
 class GrpcServer:
     """The gRPC server of one process: open, serve, drain."""
 
-    def __init__(self, edge: Edge, methods: Sequence[Method] = METHODS) -> None:
+    def __init__(self, edge: Edge, methods: Sequence[Method] = METHODS, transport: Transport = _PLAIN) -> None:
+        limits = transport.limits
         self._gate = edge.gate
-        self._server = grpc.aio.server(options=_options(edge))
-        self._names = sorted({method.service for method in methods})
-        self._health = health.aio.HealthServicer()
-        for service in self._names:
-            handlers = {m.name: method_handler(edge, m) for m in methods if m.service == service}
+        self._server = grpc.aio.server(
+            options=channel_options(limits, edge.max_message_bytes),
+            maximum_concurrent_rpcs=limits.max_concurrent_calls,
+        )
+        self._credentials = transport.credentials
+        door = Door(limits.max_calls_per_peer, edge.services.clock.monotonic)
+        edge.telemetry.meter.observe_source("authz.limits.turned.away", lambda: door.refused)
+        names = sorted({method.service for method in methods})
+        self._health = HealthCheck(names, transport.admit_peer, limits.max_watches)
+        for service in names:
+            handlers = {m.name: method_handler(edge, m, door) for m in methods if m.service == service}
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        self._server.add_generic_rpc_handlers((UnknownMethods(edge, self._names),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        shown = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(shown, self._server)
+        self._server.add_generic_rpc_handlers((UnknownMethods(edge, names, door),))
+        self._health.add_to(self._server)
+        if transport.has_reflection:
+            reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], self._server)
 
     def listen(self, address: str) -> int:
         """Open the address; returns the port, which is a free one for port 0.
@@ -55,16 +67,17 @@ class GrpcServer:
             RuntimeError: the address is taken or cannot be opened.
 
         """
-        return self._server.add_insecure_port(address)
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     async def start(self) -> None:
         """Begin to answer, still telling health checks to wait."""
-        await self._tell_health(_NOT_SERVING)
         await self._server.start()
 
     async def ready(self) -> None:
         """Tell health checks that calls are welcome."""
-        await self._tell_health(_SERVING)
+        self._health.tell(is_ready=True)
 
     async def drain(self, grace: float) -> None:
         """Take no more calls and let running ones end within `grace` seconds.
@@ -73,20 +86,17 @@ class GrpcServer:
         yet, and clients do not try again what was cancelled.
         """
         self._gate.is_open = False
-        await self._health.enter_graceful_shutdown()
+        self._health.close()
         await asyncio.sleep(min(_REFUSING_SECONDS, grace / 10))
         await self._server.stop(grace)
-
-    async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in ("", *self._names):
-            await self._health.set(name, status)
 
 
 class UnknownMethods(grpc.GenericRpcHandler):
     """Answers for methods that our services do not have, so that this refusal is like all others."""
 
-    def __init__(self, edge: Edge, services: Sequence[str]) -> None:
+    def __init__(self, edge: Edge, services: Sequence[str], door: Door) -> None:
         self._edge = edge
+        self._door = door
         self._services = tuple(f"/{service}/" for service in services)
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
@@ -94,39 +104,38 @@ class UnknownMethods(grpc.GenericRpcHandler):
         if not details.method.startswith(self._services):
             return None
         service, _, name = details.method[1:].partition("/")
-        method = Method(service, shown(name), Empty, _refuse_unknown)
-        return grpc.unary_unary_rpc_method_handler(
-            _unary(compose(self._edge, method, CHAIN[:1]), _beginning(self._edge, method))
-        )
+        method = Method(service, shown(name), Empty, _refuse_unknown, Scope.READ)
+        begin = _beginning(self._edge, method, self._door)
+        return grpc.stream_unary_rpc_method_handler(_unary(compose(self._edge, method, REFUSING), begin))
 
 
-def method_handler(edge: Edge, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
-    """The chain of a method behind grpcio: bytes in, bytes out, so that nothing is parsed before its turn."""
+def method_handler(edge: Edge, method: Method, door: Door) -> grpc.RpcMethodHandler[bytes, bytes]:
+    """The chain of a method behind grpcio: bytes in, bytes out, so that nothing is parsed before its turn.
+
+    To grpcio all our calls are streams of requests, of which `door` takes the one that there is: only so are we asked
+    before it has arrived.
+    """
     proceed = compose(edge, method)
-    begin = _beginning(edge, method)
+    begin = _beginning(edge, method, door)
     if method.is_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(proceed, begin))
-    return grpc.unary_unary_rpc_method_handler(_unary(proceed, begin))
+        return grpc.stream_stream_rpc_method_handler(_streaming(proceed, begin))
+    return grpc.stream_unary_rpc_method_handler(_unary(proceed, begin))
 
 
-def _unary(
-    proceed: Proceed, begin: Callable[[bytes, Context], Exchange]
-) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    async def serve(payload: bytes, context: Context) -> bytes:
-        exchange = begin(payload, context)
+def _unary(proceed: Proceed, begin: Begin) -> Callable[[object, Context], Awaitable[bytes]]:
+    async def serve(_requests: object, context: Context) -> bytes:
+        exchange = await begin(context)
         answer = await proceed(exchange)
         await context.send_initial_metadata(exchange.initial)
-        _end(exchange, context)
+        await _end(exchange, context)
         return b"" if answer is None else answer.SerializeToString()
 
     return serve
 
 
-def _streaming(
-    proceed: Proceed, begin: Callable[[bytes, Context], Exchange]
-) -> Callable[[bytes, Context], Awaitable[None]]:
-    async def serve(payload: bytes, context: Context) -> None:
-        exchange = begin(payload, context)
+def _streaming(proceed: Proceed, begin: Begin) -> Callable[[object, Context], Awaitable[None]]:
+    async def serve(_requests: object, context: Context) -> None:
+        exchange = await begin(context)
         is_open = False
 
         async def send(answer: Message) -> None:
@@ -134,27 +143,34 @@ def _streaming(
             if not is_open:
                 is_open = True
                 await context.send_initial_metadata(exchange.initial)
-            await context.write(answer.SerializeToString())
+            raw = answer.SerializeToString()
+            exchange.response_bytes += len(raw)
+            await context.write(raw)
 
         exchange.send = send
         await proceed(exchange)
         if not is_open:
             await context.send_initial_metadata(exchange.initial)
-        _end(exchange, context)
+        await _end(exchange, context)
 
     return serve
 
 
-def _beginning(edge: Edge, method: Method) -> Callable[[bytes, Context], Exchange]:
+def _beginning(edge: Edge, method: Method, door: Door) -> Begin:
     clock = edge.services.clock
-    allowed = method.timeout(edge.services.limits)
+    allowed, path = method.timeout(edge.services.limits), method.path
+    has_certificates = edge.guard is not None and edge.guard.takes_certificates
 
-    def begin(payload: bytes, context: Context) -> Exchange:
+    async def begin(context: Context) -> Exchange:
+        payload = await door.receive(context, allowed)
         remaining = context.time_remaining()
         seconds = allowed if remaining is None else min(allowed, remaining)
-        call = Call(deadline=clock.monotonic() + seconds)
+        peer = peer_address(context.peer())
+        call = Call(deadline=clock.monotonic() + seconds, peer=peer, method=path)
         exchange = Exchange(method, call, tuple(context.invocation_metadata() or ()), payload, seconds)
         exchange.call.request_id = request_id(exchange.header(REQUEST_ID))
+        if has_certificates:
+            exchange.certificate = peer_certificate(context)
         exchange.initial.append((REQUEST_ID, exchange.call.request_id))
         return exchange
 
@@ -166,20 +182,12 @@ async def _refuse_unknown(_services: Services, exchange: Exchange, _request: obj
     exchange.failure = Failure(grpc.StatusCode.UNIMPLEMENTED, "unimplemented", message)
 
 
-def _end(exchange: Exchange, context: Context) -> None:
-    """Hand status and trailing metadata to grpcio, which sends them behind the answer."""
+async def _end(exchange: Exchange, context: Context) -> None:
+    """Hand trailing metadata to grpcio, which sends them behind the answer; or end the call with its failure."""
     failure = exchange.failure
     if failure is None:
         if exchange.trailing:
             context.set_trailing_metadata(exchange.trailing)
         return
-    context.set_code(failure.status)
-    context.set_details(failure.message)
-    context.set_trailing_metadata([*exchange.trailing, (DETAILS, status_details(failure))])
-
-
-def _options(edge: Edge) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", edge.max_message_bytes),
-        ("grpc.so_reuseport", 0),
-    ]
+    # Without a message, not even an empty one, for which a peer may never make room.
+    await context.abort(failure.status, failure.message, (*exchange.trailing, *refusal_metadata(failure)))

@@ -23,6 +23,7 @@ async def read(services: Services, exchange: Exchange, request: pb.ReadRequest) 
     found = await read_tuples(services, exchange.call, query)
     tell_revision(services, exchange, found.revision)
     tuples = [stored_tuple_message(stored) for stored in found.tuples]
+    exchange.results = len(tuples)
     return pb.ReadResponse(tuples=tuples, continuation_token=found.continuation_token)
 
 
@@ -35,6 +36,7 @@ async def write(services: Services, exchange: Exchange, request: pb.WriteRequest
     written = await write_tuples(services, exchange.call, query)
     tell_model(exchange, written.model_id)
     tell_revision(services, exchange, written.revision)
+    exchange.results = len(added) + len(removed)
     return pb.WriteResponse()
 
 
@@ -45,4 +47,5 @@ async def changes(services: Services, exchange: Exchange, request: pb.ReadChange
     query = ReadChangesQuery(request.store_id, request.type, page, token, since)
     found = await read_changes(services, exchange.call, query)
     entries = [change_message(change) for change in found.changes]
+    exchange.results = len(entries)
     return pb.ReadChangesResponse(changes=entries, continuation_token=found.continuation_token)

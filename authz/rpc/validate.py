@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from protovalidate import Validator
 
 from authz.errors import InvalidRequest
+from authz.rpc.asked import asked_by
 from authz.rpc.exchange import Exchange, Method, Proceed
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def field_reason(field: str, rule: str) -> str:
 
 
 def validate(_edge: Edge, method: Method, inner: Proceed) -> Proceed:
-    """The step: parse, check every rule, note the store for the log."""
+    """The step: parse, check every rule, note the store and what is asked."""
     violations = _validator.collect_violations
     has_store = "store_id" in method.request.DESCRIPTOR.fields_by_name
+    has_grant = "grant" in method.request.DESCRIPTOR.fields_by_name
+    asked = asked_by(method.request)
     violations(method.request())  # compiles the rules now, so that the first call does not wait for it
 
     async def check(exchange: Exchange) -> Message | None:
@@ -81,6 +84,10 @@ def validate(_edge: Edge, method: Method, inner: Proceed) -> Proceed:
         exchange.request = request
         if has_store:
             exchange.store_id = request.store_id
+        elif has_grant:
+            exchange.store_id = request.grant.store_id
+        if asked is not None:
+            exchange.keys = asked(request)
         return await inner(exchange)
 
     return check

@@ -14,6 +14,9 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from authz.call import Origin
+from authz.store.directives import DirectiveStore
+from authz.store.trail import TrailStore
 from authz.tuples import RelationshipTuple, TupleKey
 
 MAX_REVISION = 2**63 - 1
@@ -147,7 +150,7 @@ class TupleReader(Protocol):
         ...
 
     def may_have_changed(self) -> bool:
-        """Whether another connection or node may have committed since the last call that returned True.
+        """Whether another connection or node may have changed a tuple, model or store since the last call that said so.
 
         Cheap (microseconds), called on the event loop before a question is answered: SQLite compares `data_version`,
         PostgreSQL looks at a flag that its listener sets. True on the first call. Never misses a commit of another
@@ -156,14 +159,17 @@ class TupleReader(Protocol):
         ...
 
 
-class Datastore(TupleReader, Protocol):
-    """The whole store: tuples, changelog, stores, models, assertions."""
+class Datastore(TupleReader, TrailStore, DirectiveStore, Protocol):
+    """The whole store: tuples, changelog, stores, models, assertions, audit trail, directives.
+
+    Whatever changes something takes `by`, and is recorded in the audit trail in the same transaction.
+    """
 
     async def secret(self, name: str) -> bytes:
         """A random key of 32 bytes by its name, the same for every process; made when it is first asked for."""
         ...
 
-    async def create_store(self, store: StoreRecord) -> None:
+    async def create_store(self, store: StoreRecord, *, by: Origin) -> None:
         """Add a store; its id is new."""
         ...
 
@@ -171,11 +177,11 @@ class Datastore(TupleReader, Protocol):
         """The store, unless it never was or is deleted."""
         ...
 
-    async def rename_store(self, store_id: str, name: str, now: datetime) -> StoreRecord | None:
+    async def rename_store(self, store_id: str, name: str, now: datetime, *, by: Origin) -> StoreRecord | None:
         """Give a store another name; None when there is no such store."""
         ...
 
-    async def delete_store(self, store_id: str, now: datetime) -> None:
+    async def delete_store(self, store_id: str, now: datetime, *, by: Origin) -> None:
         """Mark a store as deleted; no error when there is none."""
         ...
 
@@ -183,7 +189,7 @@ class Datastore(TupleReader, Protocol):
         """Living stores by id, beginning behind `after_id` (empty: from the start), with exactly this name if given."""
         ...
 
-    async def write_model(self, model: ModelRecord) -> None:
+    async def write_model(self, model: ModelRecord, *, by: Origin) -> None:
         """Add an immutable model; its id is new and greater than those before (ULID)."""
         ...
 
@@ -199,7 +205,7 @@ class Datastore(TupleReader, Protocol):
         """Models, newest first, beginning below `before_id` (empty: from the newest)."""
         ...
 
-    async def write_assertions(self, store_id: str, model_id: str, body: str) -> None:
+    async def write_assertions(self, store_id: str, model_id: str, body: str, *, now: datetime, by: Origin) -> None:
         """Replace the assertions (JSON text) of a model."""
         ...
 
@@ -207,7 +213,7 @@ class Datastore(TupleReader, Protocol):
         """The assertions of a model as they were written."""
         ...
 
-    async def write(self, store_id: str, write: TupleWrite, *, actor: str, now: datetime) -> WriteResult:
+    async def write(self, store_id: str, write: TupleWrite, *, by: Origin, now: datetime) -> WriteResult:
         """Apply one write transaction under the lock of the store's revision row.
 
         Raises `InvalidWrite` (a tuple exists or is missing under `OnExisting.ERROR`; the message names it) and

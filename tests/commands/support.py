@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from authz.call import Call
+from authz.access.authorization import Authorizer
+from authz.audit.query import TrailRecords
+from authz.call import Call, Principal
 from authz.commands.create_store import CreateStoreQuery, create_store
+from authz.commands.directives import Directives
 from authz.commands.limits import Limits
 from authz.commands.registry import ModelRegistry
 from authz.commands.services import Services
@@ -17,7 +20,7 @@ from authz.store.api import Datastore
 from authz.tuples import RelationshipTuple
 from schema_dsl import dsl_to_json
 
-CALL = Call(principal="tester")
+CALL = Call(principal=Principal("tester"))
 MODEL = """
 model
   schema 1.1
@@ -59,7 +62,10 @@ def services_over(datastore: Datastore, limits: Limits | None = None, key: bytes
     """Everything below the edge, with a clock to be set."""
     tokens = TokenCodec(key)
     indexes = IndexRegistry(datastore, tokens.decode)
-    return Services(datastore, ModelRegistry(datastore, indexes), indexes, tokens, SettableClock(), limits or Limits())
+    models, clock = ModelRegistry(datastore, indexes), SettableClock()
+    rights = Authorizer(indexes, models, clock, enabled=False)
+    directives, records = Directives(datastore, clock), TrailRecords(datastore, lambda wanted: wanted, clock)
+    return Services(datastore, models, indexes, tokens, clock, limits or Limits(), directives, rights, records)
 
 
 async def new_store(services: Services, name: str = "shop") -> str:

@@ -84,3 +84,19 @@ def test_places_come_back_for_the_same_call_only() -> None:
     for call, store in (("read-changes", STORE), ("read", OTHER)):
         with pytest.raises(InvalidContinuationToken):
             decode_place(CODEC, call, store, token)
+
+
+def test_a_former_key_still_opens_and_a_dropped_one_does_not() -> None:
+    """
+    While a key is changed tokens of both keys open; what is sealed bears the first.
+    """
+    codec = TokenCodec(b"the first secret key")
+    old = codec.encode(STORE, 7)
+    codec.use(b"the second secret key", b"the first secret key")
+    new = codec.encode(STORE, 7)
+    assert new != old
+    assert codec.decode(old, STORE) == codec.decode(new, STORE) == 7
+    codec.use(b"the second secret key")
+    assert codec.decode(new, STORE) == 7
+    with pytest.raises(InvalidConsistencyToken):
+        codec.decode(old, STORE)

@@ -61,7 +61,7 @@ async def test_the_actor_is_the_principal(services: Services) -> None:
     store_id = await new_world(services)
     await put(services, store_id, ANNE)
     (change,) = await services.datastore.changes_after(store_id, 0, 10)
-    assert CALL.principal == change.actor
+    assert CALL.principal.id == change.actor
 
 
 @pytest.mark.parametrize(

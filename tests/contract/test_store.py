@@ -21,6 +21,7 @@ from authz.store.api import (
     TupleWrite,
 )
 from authz.tuples import RelationshipCondition, RelationshipTuple
+from tests.support.origins import ANNE, BOB
 
 if TYPE_CHECKING:
     from authz.store.sql import SqlDatastore
@@ -38,7 +39,7 @@ def item(number: int, condition: RelationshipCondition | None = None, kind: str 
 
 
 async def put(datastore: SqlDatastore, *writes: RelationshipTuple, store: str = STORE, now: datetime = NOW) -> int:
-    return (await datastore.write(store, TupleWrite(writes=writes), actor="anne", now=now)).revision
+    return (await datastore.write(store, TupleWrite(writes=writes), by=ANNE, now=now)).revision
 
 
 async def changes(
@@ -66,7 +67,7 @@ async def test_a_store_is_kept_as_it_was_created(datastore: SqlDatastore) -> Non
     """Times come back in UTC to the microsecond, whatever their zone was."""
     from zoneinfo import ZoneInfo
 
-    await datastore.create_store(StoreRecord(STORE, "naïve ☃", NOW.astimezone(ZoneInfo("Asia/Tokyo")), LATER))
+    await datastore.create_store(StoreRecord(STORE, "naïve ☃", NOW.astimezone(ZoneInfo("Asia/Tokyo")), LATER), by=ANNE)
     found = await datastore.get_store(STORE)
     assert StoreRecord(STORE, "naïve ☃", NOW, LATER) == found
     assert found.created_at.tzinfo is UTC
@@ -75,9 +76,9 @@ async def test_a_store_is_kept_as_it_was_created(datastore: SqlDatastore) -> Non
 
 async def test_a_store_id_is_taken_once(datastore: SqlDatastore) -> None:
     """A second store with the id of another is refused, and the first stays."""
-    await datastore.create_store(StoreRecord(STORE, "one", NOW, NOW))
+    await datastore.create_store(StoreRecord(STORE, "one", NOW, NOW), by=ANNE)
     with pytest.raises(errors.WriteConflict):
-        await datastore.create_store(StoreRecord(STORE, "two", NOW, NOW))
+        await datastore.create_store(StoreRecord(STORE, "two", NOW, NOW), by=ANNE)
     found = await datastore.get_store(STORE)
     assert found is not None
     assert found.name == "one"
@@ -85,19 +86,19 @@ async def test_a_store_id_is_taken_once(datastore: SqlDatastore) -> None:
 
 async def test_renaming_a_store(datastore: SqlDatastore) -> None:
     """The name and the time of the update change; a store that is not there is None."""
-    await datastore.create_store(StoreRecord(STORE, "one", NOW, NOW))
-    assert StoreRecord(STORE, "two", NOW, LATER) == await datastore.rename_store(STORE, "two", LATER)
-    assert await datastore.rename_store(OTHER, "two", LATER) is None
+    await datastore.create_store(StoreRecord(STORE, "one", NOW, NOW), by=ANNE)
+    assert StoreRecord(STORE, "two", NOW, LATER) == await datastore.rename_store(STORE, "two", LATER, by=ANNE)
+    assert await datastore.rename_store(OTHER, "two", LATER, by=ANNE) is None
 
 
 async def test_a_deleted_store_is_gone_but_its_tuples_are_left(datastore: SqlDatastore) -> None:
     """Deleting is idempotent, and no error for a store that never was."""
-    await datastore.create_store(StoreRecord(STORE, "one", NOW, NOW))
+    await datastore.create_store(StoreRecord(STORE, "one", NOW, NOW), by=ANNE)
     revision = await put(datastore, item(1))
     for store in (STORE, STORE, OTHER):
-        await datastore.delete_store(store, LATER)
+        await datastore.delete_store(store, LATER, by=ANNE)
     assert await datastore.get_store(STORE) is None
-    assert await datastore.rename_store(STORE, "two", LATER) is None
+    assert await datastore.rename_store(STORE, "two", LATER, by=ANNE) is None
     assert await datastore.list_stores(name="", after_id="", limit=10) == []
     assert [item(1)] == await datastore.rows(STORE, revision, [ForwardKey("doc:1", "viewer")], [])
 
@@ -105,7 +106,7 @@ async def test_a_deleted_store_is_gone_but_its_tuples_are_left(datastore: SqlDat
 async def test_stores_are_listed_by_id_in_pages(datastore: SqlDatastore) -> None:
     """Pages follow on each other; a name selects exactly."""
     for number in (3, 1, 2, 4):
-        await datastore.create_store(StoreRecord(f"S{number}", "even" if number % 2 == 0 else "odd", NOW, NOW))
+        await datastore.create_store(StoreRecord(f"S{number}", "even" if number % 2 == 0 else "odd", NOW, NOW), by=ANNE)
     first = await datastore.list_stores(name="", after_id="", limit=3)
     assert [store.id for store in first] == ["S1", "S2", "S3"]
     assert [store.id for store in await datastore.list_stores(name="", after_id="S3", limit=3)] == ["S4"]
@@ -118,21 +119,21 @@ async def test_models_are_listed_newest_first(datastore: SqlDatastore) -> None:
     written = [ModelRecord(STORE, f"M{number}", "1.1", f'{{"n":{number}}}', NOW) for number in (1, 2, 3)]
     assert await datastore.latest_model_id(STORE) is None
     for model in [*written, ModelRecord(OTHER, "M9", "1.2", "{}", NOW)]:
-        await datastore.write_model(model)
+        await datastore.write_model(model, by=ANNE)
     assert await datastore.latest_model_id(STORE) == "M3"
     assert written[1] == await datastore.read_model(STORE, "M2")
     assert await datastore.read_model(STORE, "M9") is None
     assert [written[2], written[1]] == await datastore.list_models(STORE, before_id="", limit=2)
     assert [written[0]] == await datastore.list_models(STORE, before_id="M2", limit=2)
     with pytest.raises(errors.WriteConflict):
-        await datastore.write_model(written[0])
+        await datastore.write_model(written[0], by=ANNE)
 
 
 async def test_assertions_are_replaced_as_a_whole(datastore: SqlDatastore) -> None:
     """The last ones written are read."""
     assert await datastore.read_assertions(STORE, "M1") is None
     for body in ("[1]", "[2]"):
-        await datastore.write_assertions(STORE, "M1", body)
+        await datastore.write_assertions(STORE, "M1", body, now=NOW, by=ANNE)
     assert await datastore.read_assertions(STORE, "M1") == "[2]"
     assert await datastore.read_assertions(OTHER, "M1") is None
 
@@ -152,10 +153,10 @@ async def test_revisions_count_the_writes_of_each_store(datastore: SqlDatastore)
     assert [await put(datastore, item(number)) for number in (1, 2)] == [1, 2]
     assert await put(datastore, item(1), store=OTHER) == 1
     ignored = TupleWrite(deletes=[item(9).key], writes=[item(1)], **_ignoring)
-    result = await datastore.write(STORE, ignored, actor="anne", now=NOW)
+    result = await datastore.write(STORE, ignored, by=ANNE, now=NOW)
     assert (result.revision, result.changes) == (2, ())
     assert await datastore.head_revision(STORE) == 2
-    assert tuple(await datastore.write(OTHER, TupleWrite(), actor="anne", now=NOW)) == (1, ())
+    assert tuple(await datastore.write(OTHER, TupleWrite(), by=ANNE, now=NOW)) == (1, ())
 
 
 _ignoring: Any = {"on_missing": OnExisting.IGNORE, "on_duplicate": OnExisting.IGNORE}
@@ -165,13 +166,9 @@ async def test_a_refused_write_changes_nothing(datastore: SqlDatastore) -> None:
     """The error names the tuple; neither what came before nor after it is applied."""
     await put(datastore, item(1), item(2))
     with pytest.raises(errors.InvalidWrite, match=r"`doc:1#viewer@user:anne`: it exists already"):
-        await datastore.write(
-            STORE, TupleWrite(deletes=[item(2).key], writes=[item(3), item(1)]), actor="anne", now=NOW
-        )
+        await datastore.write(STORE, TupleWrite(deletes=[item(2).key], writes=[item(3), item(1)]), by=ANNE, now=NOW)
     with pytest.raises(errors.InvalidWrite, match=r"`doc:9#viewer@user:anne`: it does not exist"):
-        await datastore.write(
-            STORE, TupleWrite(deletes=[item(2).key, item(9).key], writes=[item(3)]), actor="anne", now=NOW
-        )
+        await datastore.write(STORE, TupleWrite(deletes=[item(2).key, item(9).key], writes=[item(3)]), by=ANNE, now=NOW)
     assert await datastore.head_revision(STORE) == 1
     assert [item(1), item(2)] == [change.tuple for change in await datastore.changes_after(STORE, 0, 10)]
 
@@ -196,10 +193,10 @@ async def test_a_duplicate_is_ignored_only_with_the_same_condition(
     await put(datastore, item(1, RelationshipCondition("c", stored)))  # type: ignore[arg-type]
     write = TupleWrite(writes=[item(1, RelationshipCondition("c", again))], **_ignoring)  # type: ignore[arg-type]
     if same:
-        assert (await datastore.write(STORE, write, actor="anne", now=NOW)).revision == 1
+        assert (await datastore.write(STORE, write, by=ANNE, now=NOW)).revision == 1
     else:
         with pytest.raises(errors.WriteConflict, match="with another condition"):
-            await datastore.write(STORE, write, actor="anne", now=NOW)
+            await datastore.write(STORE, write, by=ANNE, now=NOW)
 
 
 async def test_another_condition_name_is_another_condition(datastore: SqlDatastore) -> None:
@@ -207,7 +204,7 @@ async def test_another_condition_name_is_another_condition(datastore: SqlDatasto
     await put(datastore, item(1), item(2, RelationshipCondition("c", {})))
     for again in (item(1, RelationshipCondition("c", {})), item(2), item(2, RelationshipCondition("d", {}))):
         with pytest.raises(errors.WriteConflict):
-            await datastore.write(STORE, TupleWrite(writes=[again], **_ignoring), actor="anne", now=NOW)
+            await datastore.write(STORE, TupleWrite(writes=[again], **_ignoring), by=ANNE, now=NOW)
 
 
 async def test_a_context_that_is_no_json_is_refused(datastore: SqlDatastore) -> None:
@@ -242,7 +239,7 @@ async def test_a_large_write_is_one_transaction(datastore: SqlDatastore) -> None
     many = [item(number, RelationshipCondition("c", {"n": number})) for number in range(10_000)]
     assert await put(datastore, *many) == 1
     result = await datastore.write(
-        STORE, TupleWrite(deletes=[one.key for one in many[1:]], writes=[item(-1)]), actor="anne", now=NOW
+        STORE, TupleWrite(deletes=[one.key for one in many[1:]], writes=[item(-1)]), by=ANNE, now=NOW
     )
     assert (result.revision, len(result.changes)) == (2, 10_000)
     assert [many[0], item(-1)] == [one async for batch in datastore.snapshot(STORE, 2) for one in batch]
@@ -254,7 +251,7 @@ async def test_a_large_write_is_one_transaction(datastore: SqlDatastore) -> None
 async def test_positions_follow_the_order_of_writing(datastore: SqlDatastore) -> None:
     """Also within one write, and none is given twice."""
     await put(datastore, *(item(number) for number in (5, 3, 4)))
-    await datastore.write(STORE, TupleWrite(deletes=[item(4).key]), actor="anne", now=NOW)
+    await datastore.write(STORE, TupleWrite(deletes=[item(4).key]), by=ANNE, now=NOW)
     await datastore.collect_garbage(LATER, limit=10)
     await put(datastore, item(4))
     page = await datastore.read_tuples(STORE, TupleFilter(), revision=3, after=0, limit=10)
@@ -268,7 +265,7 @@ async def test_changes_are_listed_behind_a_position(datastore: SqlDatastore) -> 
     conditional = item(2, RelationshipCondition("c", {"x": 1}))
     await put(datastore, item(1), conditional, item(1, kind="folder"))
     await datastore.write(
-        STORE, TupleWrite(deletes=[conditional.key], writes=[item(3)]), actor="bob", now=NOW + timedelta(seconds=5)
+        STORE, TupleWrite(deletes=[conditional.key], writes=[item(3)]), by=BOB, now=NOW + timedelta(seconds=5)
     )
     first, second, third, fourth, fifth = await changes(datastore)
     assert Change(1, 1, Operation.WRITE, conditional, NOW, "anne") == second
@@ -301,7 +298,7 @@ async def test_garbage_is_collected_in_bits(datastore: SqlDatastore) -> None:
         await put(datastore, *(item(number) for number in range(5)), store=store)
         for number in range(4):
             await datastore.write(
-                store, TupleWrite(deletes=[item(number).key]), actor="anne", now=NOW + timedelta(seconds=number)
+                store, TupleWrite(deletes=[item(number).key]), by=ANNE, now=NOW + timedelta(seconds=number)
             )
     cutoff = NOW + timedelta(seconds=3)
     assert [await datastore.collect_garbage(cutoff, limit=4) for _ in range(3)] == [4, 2, 0]

@@ -13,6 +13,7 @@ from authz import errors
 from authz.store.api import ForwardKey, TupleFilter, TupleWrite
 from authz.store.sql import datastore as datastore_module
 from authz.tuples import RelationshipTuple
+from tests.support.origins import ANNE, BOB
 
 if TYPE_CHECKING:
     from authz.store.sql import SqlDatastore
@@ -29,12 +30,12 @@ def item(number: int) -> RelationshipTuple:
 
 async def put(datastore: SqlDatastore, *numbers: int, store: str = STORE) -> int:
     write = TupleWrite(writes=[item(number) for number in numbers])
-    return (await datastore.write(store, write, actor="anne", now=NOW)).revision
+    return (await datastore.write(store, write, by=ANNE, now=NOW)).revision
 
 
 async def remove(datastore: SqlDatastore, *numbers: int, now: datetime = NOW) -> int:
     write = TupleWrite(deletes=[item(number).key for number in numbers])
-    return (await datastore.write(STORE, write, actor="anne", now=now)).revision
+    return (await datastore.write(STORE, write, by=ANNE, now=now)).revision
 
 
 async def test_concurrent_writers_get_revisions_without_a_gap(
@@ -79,9 +80,7 @@ async def test_a_snapshot_is_exact_while_others_write(
     async for batch in datastore.snapshot(STORE, revision):
         assert len(batch) <= 3
         found.extend(batch)
-        await other_node.write(
-            STORE, TupleWrite(deletes=[item(fresh - 91).key], writes=[item(fresh)]), actor="bob", now=NOW
-        )
+        await other_node.write(STORE, TupleWrite(deletes=[item(fresh - 91).key], writes=[item(fresh)]), by=BOB, now=NOW)
         fresh -= 1
     assert [item(number) for number in range(10)] == found
     assert revision + 4 == await datastore.head_revision(STORE)
@@ -121,11 +120,11 @@ async def test_reads_while_garbage_goes_are_exact_or_refused(datastore: SqlDatas
     numbers = range(30)
     key = ForwardKey("doc:1", "viewer")
     users = [RelationshipTuple("doc:1", "viewer", f"user:{number}") for number in numbers]
-    await datastore.write(STORE, TupleWrite(writes=users), actor="anne", now=NOW)
+    await datastore.write(STORE, TupleWrite(writes=users), by=ANNE, now=NOW)
 
     async def churn() -> None:
         for one in users:
-            await other_node.write(STORE, TupleWrite(deletes=[one.key]), actor="anne", now=NOW)
+            await other_node.write(STORE, TupleWrite(deletes=[one.key]), by=ANNE, now=NOW)
             await other_node.collect_garbage(NOW + timedelta(seconds=1), limit=10)
 
     churning = asyncio.create_task(churn())

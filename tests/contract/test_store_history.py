@@ -15,6 +15,7 @@ from authz.errors import AuthzError, InvalidConsistencyToken, InvalidWrite, Writ
 from authz.store.api import ForwardKey, OnExisting, Operation, ReverseKey, TupleFilter, TupleWrite
 from authz.tuples import RelationshipCondition, RelationshipTuple, TupleKey
 from tests.contract.naive_store import Entry, NaiveStore
+from tests.support.origins import ANNE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,10 +113,10 @@ async def _write_both(
     expected, refusal = _outcome(naive, write)
     if refusal is not None:
         with pytest.raises(type(refusal)) as raised:
-            await datastore.write(store_id, write, actor="anne", now=now)
+            await datastore.write(store_id, write, by=ANNE, now=now)
         assert f"`{refusal.message}`" in raised.value.message
         return False
-    result = await datastore.write(store_id, write, actor="anne", now=now)
+    result = await datastore.write(store_id, write, by=ANNE, now=now)
     assert naive.head == result.revision
     assert expected == _entries(result.changes)
     assert all((change.time, change.actor) == (now, "anne") for change in result.changes)

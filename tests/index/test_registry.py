@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from authz.call import Origin
 from authz.clock import SystemClock
 from authz.commands.housekeeping import collect
 from authz.commands.tokens import TokenCodec
@@ -55,7 +56,7 @@ class Node:
         self.indexes = IndexRegistry(datastore, TOKENS.decode)
 
     async def write(self, write: TupleWrite) -> int:
-        result = await self.datastore.write(STORE, write, actor="test", now=SystemClock().now())
+        result = await self.datastore.write(STORE, write, by=Origin("test"), now=SystemClock().now())
         await self.indexes.applied(STORE, result)
         return result.revision
 

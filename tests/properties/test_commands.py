@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authz.call import Origin
 from authz.commands.batch_check import BatchCheckQuery, BatchItem, batch_check
 from authz.commands.check import CheckQuery, check
 from authz.commands.expand import ExpandQuery, expand
@@ -57,7 +58,9 @@ async def _ask_all(
 ) -> None:
     services.models.add(store, scenario.model)
     if scenario.tuples:
-        await services.datastore.write(store, TupleWrite(writes=scenario.tuples), actor="", now=services.clock.now())
+        await services.datastore.write(
+            store, TupleWrite(writes=scenario.tuples), by=Origin(""), now=services.clock.now()
+        )
     reference = reference_for(scenario, scenario.tuples, context)
     user, name, relation = data.draw(users()), data.draw(objects()), data.draw(st.sampled_from(RELATIONS))
     type_ = data.draw(st.sampled_from(TYPES[1:]))

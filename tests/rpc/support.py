@@ -9,26 +9,58 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
-from authz.call import Call
+from authz.access.authorization import Authorizer
+from authz.audit.captures import Captures
+from authz.audit.keys import FixedKeys, stored_key
+from authz.audit.recorder import Policy, Recorder
+from authz.audit.redaction import Redaction
+from authz.audit.sinks.sink import Sink
+from authz.call import Call, Scope
 from authz.clock import Clock, SystemClock
 from authz.commands.limits import Limits
 from authz.commands.services import Services
 from authz.rpc.edge import Edge
 from authz.rpc.exchange import Exchange, Handler, Method
+from authz.telemetry import Telemetry
 
 UNKNOWN_ID = "01HZZZZZZZZZZZZZZZZZZZZZZZ"
 _numbers = itertools.count()
 
 
-def edge(*, raise_bugs: bool = True, clock: Clock | None = None) -> Edge:
-    """An edge over no datastore, for handlers that need none."""
+class Everybody(Authorizer):
+    """Rights over no datastore: every call is allowed."""
+
+    def __init__(self) -> None:
+        """Nothing to ask."""
+
+    def gate(self, path: str, scope: Scope) -> Any:
+        """A gate that is open."""
+
+        async def allows(_call: Call, _store_id: str, _request: object) -> bool:
+            return True
+
+        return allows
+
+
+def recorder(clock: Clock | None = None, *sinks: Sink) -> Recorder:
+    """A recorder with these sinks; it must be started when there are any."""
+    time = clock or SystemClock()
+    redaction = Redaction((), FixedKeys(stored_key(b"k" * 32)))
+    return Recorder(sinks, Policy(), redaction, Captures(time), time)
+
+
+def edge(*, raise_bugs: bool = True, clock: Clock | None = None, **parts: Any) -> Edge:
+    """An edge over no datastore, for handlers that need none; what is not among the parts is off."""
     nothing = cast("Any", None)
-    services = Services(nothing, nothing, nothing, nothing, clock or SystemClock(), Limits())
-    return Edge(services, raise_bugs)
+    time = clock or SystemClock()
+    services = Services(nothing, nothing, nothing, nothing, time, Limits(), nothing, nothing, nothing)
+    given = {"authorizer": Everybody(), "recorder": recorder(time), "telemetry": Telemetry.off(time), **parts}
+    return Edge(services, raise_bugs=raise_bugs, **given)
 
 
 def method(handler: Handler, request: type[Message] = pb.GetStoreRequest, **details: Any) -> Method:
     """A method that no other test has, answered by `handler`."""
+    details.setdefault("scope", Scope.READ)
     return Method("test.Service", f"Method{next(_numbers)}", request, handler, **details)
 
 

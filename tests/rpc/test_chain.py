@@ -13,13 +13,14 @@ import pytest
 import structlog
 from google.protobuf.message import Message
 
+from authz._proto.authz.v1 import access_pb2, audit_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from authz.commands.services import Services
 from authz.errors import AuthzError, Bug, Kind, StoreNotFound
 from authz.logs import configure_logs
 from authz.rpc.chain import CHAIN, compose
 from authz.rpc.exchange import Exchange
-from authz.rpc.methods import METHODS, SERVICE
+from authz.rpc.methods import METHODS
 from tests.rpc.support import answering, edge, exchange, method, raising, well_formed
 
 pytestmark = pytest.mark.anyio
@@ -41,9 +42,21 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 async def test_the_order_of_the_steps() -> None:
     """
-    Outermost first: observe, errors, validate; each with its reason.
+    Outermost first, each with its reason: who calls is known before the request is read, and recorded in any case.
     """
-    assert tuple(link.name for link in CHAIN) == ("observe", "errors", "validate")
+    assert tuple(link.name for link in CHAIN) == (
+        "observe",
+        "audit",
+        "errors",
+        "admit",
+        "limit_peer",
+        "authenticate",
+        "deprecation",
+        "limit",
+        "validate",
+        "authorize",
+        "limit_store",
+    )
     assert all(link.reason for link in CHAIN)
 
 
@@ -51,10 +64,19 @@ async def test_every_rpc_of_the_interface_is_served() -> None:
     """
     The table of methods names each RPC once, with its own request and streaming.
     """
-    service = pb.DESCRIPTOR.services_by_name["OpenFGAService"]
-    expected = [(rpc.name, rpc.input_type.full_name, rpc.server_streaming) for rpc in service.methods]
-    assert expected == [(m.name, m.request.DESCRIPTOR.full_name, m.is_streaming) for m in METHODS]
-    assert {SERVICE} == {m.service for m in METHODS}
+    services = [
+        *pb.DESCRIPTOR.services_by_name.values(),
+        *access_pb2.DESCRIPTOR.services_by_name.values(),
+        *audit_pb2.DESCRIPTOR.services_by_name.values(),
+    ]
+    expected = {
+        (service.full_name, rpc.name, rpc.input_type.full_name, rpc.server_streaming)
+        for service in services
+        for rpc in service.methods
+    }
+    served = [(m.service, m.name, m.request.DESCRIPTOR.full_name, m.is_streaming) for m in METHODS]
+    assert set(served) == expected
+    assert len(served) == len(expected)
 
 
 async def test_an_answer_passes(log: io.StringIO) -> None:
@@ -104,7 +126,7 @@ async def test_a_domain_error_becomes_a_failure(log: io.StringIO) -> None:
     call = exchange(served, well_formed())
     assert await compose(edge(), served)(call) is None
     assert call.failure is not None
-    assert call.failure == (grpc.StatusCode.NOT_FOUND, "store_id_not_found", "no store `x`")
+    assert call.failure == (grpc.StatusCode.NOT_FOUND, "store_id_not_found", "no store `x`", 0.0)
     assert [(line["grpc_code"], line["reason"]) for line in lines(log)] == [("NOT_FOUND", "store_id_not_found")]
 
 

@@ -6,9 +6,11 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 
+from authz.call import Origin
 from authz.store.api import TupleWrite
 from authz.store.sql import SqlDatastore, open_datastore
 from authz.tuples import RelationshipTuple
+from tests.support.scribe import PlainScribe
 
 TUPLES_PER_WRITE = 5
 WRITERS = 4
@@ -26,14 +28,14 @@ async def keep_writing(store: SqlDatastore, name: str) -> None:
         write = TupleWrite(
             deletes=[item.key for item in tuples_of(name, step - 1)] if step else [], writes=tuples_of(name, step)
         )
-        result = await store.write("S", write, actor=name, now=datetime.now(UTC))
+        result = await store.write("S", write, by=Origin(name), now=datetime.now(UTC))
         print(name, step, result.revision, flush=True)
         step += 1
 
 
 async def main(uri: str, run: str) -> None:
     """Several writers of one store."""
-    store = open_datastore(uri)
+    store = open_datastore(uri, PlainScribe())
     await asyncio.gather(*(keep_writing(store, f"{run}{number}") for number in range(WRITERS)))
 
 

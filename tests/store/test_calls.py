@@ -22,6 +22,7 @@ from authz.store.sql.failures import Failure, failure_of, to_domain
 from authz.store.sql.postgresql import PostgresDialect
 from authz.store.sql.sqlite import SqliteDialect
 from authz.tuples import RelationshipTuple
+from tests.support.origins import ANNE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -134,7 +135,7 @@ async def test_a_writer_waits_for_another_process(path: Path) -> None:
     holding = threading.Thread(target=hold)
     holding.start()
     await asyncio.to_thread(held.wait)
-    assert (await store.write("S", WRITE, actor="anne", now=NOW)).revision == 1
+    assert (await store.write("S", WRITE, by=ANNE, now=NOW)).revision == 1
     await asyncio.to_thread(holding.join)
     await store.close()
 
@@ -145,10 +146,10 @@ async def test_a_lock_that_is_never_free_is_unavailable(path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(errors.Unavailable, match="the datastore is busy"):
-        await store.write("S", WRITE, actor="anne", now=NOW)
+        await store.write("S", WRITE, by=ANNE, now=NOW)
     assert await store.head_revision("S") == 0
     other.execute("ROLLBACK")
-    assert (await store.write("S", WRITE, actor="anne", now=NOW)).revision == 1
+    assert (await store.write("S", WRITE, by=ANNE, now=NOW)).revision == 1
     other.close()
     await store.close()
 

@@ -17,6 +17,7 @@ from authz.store.api import Operation
 from authz.store.sql import SqlDatastore, open_datastore
 from authz.tuples import RelationshipTuple
 from tests.store.crash_writer import TUPLES_PER_WRITE, WRITERS, tuples_of
+from tests.support.scribe import verified
 
 if TYPE_CHECKING:
     from authz.store.api import Change
@@ -28,7 +29,7 @@ Acknowledged = dict[int, tuple[str, int]]
 
 
 async def test_killed_writers_lose_nothing_they_acknowledged(datastore_uri: str) -> None:
-    """Revisions have no gap, none is half there, and the tuples are what the changelog says."""
+    """Revisions have no gap, none is half there, and tuples and trail are what the changelog says."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -65,6 +66,11 @@ async def _verify(store: SqlDatastore, acknowledged: Acknowledged, lost: int) ->
     for revision, (name, step) in acknowledged.items():
         assert _written(by_revision[revision]) == tuples_of(name, step)
     assert all(_is_whole(group) for group in by_revision.values())
+    recorded = {entry.revision: entry for entry in await verified(store, "store/S")}
+    assert list(recorded) == list(by_revision)
+    for revision, group in by_revision.items():
+        written = [item.key._asdict() for item in _written(group)]
+        assert (recorded[revision].after, recorded[revision].by.principal) == (written, group[0].actor)
 
     alive: set[RelationshipTuple] = set()
     for change in changes:

@@ -13,6 +13,7 @@ import pytest
 from authz.store.api import TupleWrite
 from authz.store.sql import open_datastore
 from authz.tuples import RelationshipTuple
+from tests.support.origins import ANNE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +35,7 @@ async def writer(postgres_uri: str) -> AsyncIterator[SqlDatastore]:
 
 async def put(datastore: SqlDatastore, number: int) -> None:
     item = RelationshipTuple(f"doc:{number}", "viewer", "user:anne")
-    await datastore.write("S", TupleWrite(writes=[item]), actor="anne", now=NOW)
+    await datastore.write("S", TupleWrite(writes=[item]), by=ANNE, now=NOW)
 
 
 async def until_changed(datastore: SqlDatastore, seconds: float) -> float:

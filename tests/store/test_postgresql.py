@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,15 @@ import pytest
 from sqlalchemy import make_url, text
 
 from authz.store.api import TupleWrite
-from authz.store.sql import reading
+from authz.store.sql import open_datastore, reading
 from authz.store.sql.postgresql import PostgresDialect
 from authz.store.sql.reading import RowReader
+from authz.store.sql.recording import Recorder
+from authz.store.sql.trail import Trail
 from authz.store.sql.writing import Writer
 from authz.tuples import RelationshipTuple
+from tests.support.origins import ANNE
+from tests.support.scribe import PlainScribe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +47,7 @@ def test_no_statement_waits_for_ever(dialect: PostgresDialect) -> None:
 def _put(dialect: PostgresDialect, writer: Writer, numbers: range) -> None:
     items = [RelationshipTuple(f"doc:{number}", "viewer", f"user:{number}") for number in numbers]
     with dialect.writer.connect() as connection:
-        writer.write(connection, "S", TupleWrite(writes=items), "anne", NOW)
+        writer.write(connection, "S", TupleWrite(writes=items), ANNE, NOW)
         connection.commit()
 
 
@@ -55,7 +60,7 @@ def _plan(dialect: PostgresDialect, statement: Any, **values: object) -> str:
 
 def test_stale_statistics_do_not_lead_to_walks_over_a_store(dialect: PostgresDialect) -> None:
     """In the minutes after an import the planner takes the table for tiny: each key is looked up all the same."""
-    rows, writer = RowReader(dialect), Writer(dialect)
+    rows, writer = RowReader(dialect), Writer(dialect, Recorder(Trail(dialect), None))
     with dialect.reader.connect() as connection:
         connection.execute(text("ALTER TABLE tuples SET (autovacuum_enabled = off)"))
     _put(dialect, writer, range(1))
@@ -79,3 +84,24 @@ def test_stale_statistics_do_not_lead_to_walks_over_a_store(dialect: PostgresDia
     page = _plan(dialect, reading._page, **at, after=0, size=100)
     assert "Index Scan using tuples_by_position" in page
     assert "Seq Scan" not in forward + reverse + find + bury + page
+
+
+@pytest.mark.anyio
+async def test_stores_do_not_wait_for_each_others_records(postgres_uri: str, dialect: PostgresDialect) -> None:
+    """Somebody who holds one chain holds up the changes of that store, and of no other."""
+    store = open_datastore(postgres_uri, PlainScribe())
+
+    async def put(name: str, number: int) -> int:
+        item = RelationshipTuple(f"doc:{number}", "viewer", "user:anne")
+        return (await store.write(name, TupleWrite(writes=[item]), by=ANNE, now=NOW)).revision
+
+    for name in ("one", "two"):
+        await put(name, 1)
+    with dialect.writer.connect() as connection:
+        assert Trail(dialect).lock(connection, "store/one") is not None
+        waiting = asyncio.create_task(put("one", 2))
+        assert await asyncio.wait_for(put("two", 2), timeout=2) == 2
+        assert not waiting.done()
+        connection.rollback()
+    assert await asyncio.wait_for(waiting, timeout=2) == 2
+    await store.close()

@@ -11,7 +11,9 @@ from sqlalchemy import make_url, text
 from authz.store.sql import reading
 from authz.store.sql.changes import _after
 from authz.store.sql.reading import RowReader
+from authz.store.sql.recording import Recorder
 from authz.store.sql.sqlite import SqliteDialect
+from authz.store.sql.trail import Trail
 from authz.store.sql.writing import Writer
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def _plan(dialect: SqliteDialect, statement: Any) -> str:
 
 def test_statements_search_by_their_index(dialect: SqliteDialect) -> None:
     """None walks a table, however the planner is minded."""
-    rows, writer = RowReader(dialect), Writer(dialect)
+    rows, writer = RowReader(dialect), Writer(dialect, Recorder(Trail(dialect), None))
     forward = "tuples_by_object (store_id=? AND object_type=? AND object_id=? AND relation=?"
     assert f"{forward})" in _plan(dialect, rows._forward)
     assert f"{forward} AND tuple_user=? AND deleted_revision=?)" in _plan(dialect, writer._find)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz.store.sql import SqlDatastore, migrate_datastore, open_datastore
+from tests.support.scribe import PlainScribe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,6 +47,22 @@ async def datastore(datastore_uri: str) -> AsyncIterator[SqlDatastore]:
 async def other_node(datastore_uri: str) -> AsyncIterator[SqlDatastore]:
     """A second datastore over the database of `datastore`, as another process would have it."""
     store = open_datastore(datastore_uri)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def trailed(datastore_uri: str) -> AsyncIterator[SqlDatastore]:
+    """A datastore of each kind that records changes."""
+    store = open_datastore(datastore_uri, PlainScribe())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def other_trailed(datastore_uri: str) -> AsyncIterator[SqlDatastore]:
+    """A second datastore that records changes, over the database of `trailed`."""
+    store = open_datastore(datastore_uri, PlainScribe())
     yield store
     await store.close()
 

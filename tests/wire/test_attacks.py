@@ -262,14 +262,14 @@ def _samples(store_id: str) -> list[tuple[str, Message]]:
 
 
 async def failure(client: Client, method: str, payload: bytes) -> grpc.aio.AioRpcError | None:
-    """Send bytes to a method; the error, if any."""
-    path = f"/openfga.v1.OpenFGAService/{method}"
+    """Send bytes to a method, named by its last part; the error, if any."""
+    served = next(each for each in METHODS if each.name == method)
     try:
-        if method == "StreamedListObjects":
-            async for _ in client.channel.unary_stream(path)(payload):
+        if served.is_streaming:
+            async for _ in client.channel.unary_stream(served.path)(payload):
                 pass
         else:
-            await client.channel.unary_unary(path)(payload)
+            await client.channel.unary_unary(served.path)(payload)
     except grpc.aio.AioRpcError as error:
         return error
     return None

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy import exc
 
 from authz import errors
-from authz.store.sql.failures import Failure, failure_of, to_domain
+from authz.store.sql.failures import Failure, Raced, failure_of, to_domain
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -40,7 +40,7 @@ _RETRIED = frozenset({Failure.CONFLICT, Failure.BUSY, Failure.DISCONNECTED})
 class Calls:
     """The threads and connections of one datastore. A call whose waiter is cancelled still runs to its end.
 
-    `committed` is called on the writing thread after each transaction.
+    `committed` is called on the writing thread after each transaction that was not quiet.
     """
 
     def __init__(self, dialect: Dialect, committed: Callable[[], None]) -> None:
@@ -58,6 +58,10 @@ class Calls:
     async def write(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `body` in one transaction with the right to write; it may run more than once."""
         return await self._hop(self._writers, lambda: _attempt(lambda: self._write(body, *args, **kwargs)))
+
+    async def write_quietly(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`write` what no other process keeps in memory until it is told of a change."""
+        return await self._hop(self._writers, lambda: _attempt(lambda: self._commit(body, *args, **kwargs)))
 
     async def write_in_turn(self, queue: str, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`write`, one call of a queue after the other.
@@ -92,11 +96,15 @@ class Calls:
             return body(connection, *args, **kwargs)
 
     def _write(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        result = self._commit(body, *args, **kwargs)
+        # Here and not after the hop: a commit counts even if its waiter has gone.
+        self._committed()
+        return result
+
+    def _commit(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._dialect.writer.connect() as connection:
             result = body(connection, *args, **kwargs)
             _commit(connection)
-            # Here and not after the hop: a commit counts even if its waiter has gone.
-            self._committed()
             return result
 
 
@@ -132,7 +140,7 @@ def _attempt(work: Callable[[], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return work()
-        except (exc.SQLAlchemyError, UnicodeEncodeError) as error:
+        except (exc.SQLAlchemyError, UnicodeEncodeError, Raced) as error:
             failure = failure_of(error)
             late = time.monotonic() - started > PATIENCE
             if failure not in _RETRIED or attempt == ATTEMPTS or late:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from authz.store.sql import changes, reading, stores
+from authz.store.sql import changes, directives, models, reading, stores, trail
 from authz.store.sql.calls import Calls
 from authz.store.sql.garbage import Collector, find_litter
+from authz.store.sql.recording import Recorder
 from authz.store.sql.tables import assertions, secrets
 from authz.store.sql.writing import Writer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import datetime
 
+    from authz.call import Origin
     from authz.store.api import (
         Change,
         ChangePosition,
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
         TupleWrite,
         WriteResult,
     )
+    from authz.store.directives import Directive
     from authz.store.sql.dialect import Dialect
+    from authz.store.trail import Head, Scribe, Segment, SegmentPosition
     from authz.tuples import RelationshipTuple
 
 SNAPSHOT_BATCH = 5_000
@@ -43,11 +47,13 @@ SNAPSHOT_BATCH = 5_000
 class SqlDatastore:
     """See `store.api.Datastore`. A call that is cancelled while it waits may still be carried out."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, scribe: Scribe | None = None) -> None:
         self._signal = dialect.signal()
         self._calls = Calls(dialect, self._signal.announce)
         self._rows = reading.RowReader(dialect)
-        self._writer = Writer(dialect)
+        self._trail = trail.Trail(dialect)
+        self._recorder = Recorder(self._trail, scribe)
+        self._writer = Writer(dialect, self._recorder)
         self._collector = Collector(dialect)
         self._replace_assertions = dialect.replace(assertions)
         self._add_secret = dialect.insert_missing(secrets)
@@ -84,55 +90,64 @@ class SqlDatastore:
 
     async def secret(self, name: str) -> bytes:
         """See `Datastore`."""
-        return await self._calls.write(stores.secret, self._add_secret, name)
+        return await self._calls.write_quietly(stores.secret, self._add_secret, name)
 
-    async def create_store(self, store: StoreRecord) -> None:
+    async def create_store(self, store: StoreRecord, *, by: Origin) -> None:
         """See `Datastore`."""
-        await self._calls.write(stores.create_store, store)
+        await self._calls.write(stores.create_store, self._recorder, store, by)
 
     async def get_store(self, store_id: str) -> StoreRecord | None:
         """See `Datastore`."""
         return await self._calls.read(stores.get_store, store_id)
 
-    async def rename_store(self, store_id: str, name: str, now: datetime) -> StoreRecord | None:
+    async def rename_store(self, store_id: str, name: str, now: datetime, *, by: Origin) -> StoreRecord | None:
         """See `Datastore`."""
-        return await self._calls.write(stores.rename_store, store_id, name, now)
+        return await self._calls.write(stores.rename_store, self._recorder, store_id, name, now=now, by=by)
 
-    async def delete_store(self, store_id: str, now: datetime) -> None:
+    async def delete_store(self, store_id: str, now: datetime, *, by: Origin) -> None:
         """See `Datastore`."""
-        await self._calls.write(stores.delete_store, store_id, now)
+        await self._calls.write(stores.delete_store, self._recorder, store_id, now=now, by=by)
 
     async def list_stores(self, *, name: str, after_id: str, limit: int) -> Sequence[StoreRecord]:
         """See `Datastore`."""
         return await self._calls.read(stores.list_stores, name, after_id, limit)
 
-    async def write_model(self, model: ModelRecord) -> None:
+    async def write_model(self, model: ModelRecord, *, by: Origin) -> None:
         """See `Datastore`."""
-        await self._calls.write(stores.write_model, model)
+        await self._calls.write(models.write_model, self._recorder, model, by)
 
     async def read_model(self, store_id: str, model_id: str) -> ModelRecord | None:
         """See `Datastore`."""
-        return await self._calls.read(stores.read_model, store_id, model_id)
+        return await self._calls.read(models.read_model, store_id, model_id)
 
     async def latest_model_id(self, store_id: str) -> str | None:
         """See `Datastore`."""
-        return await self._calls.read(stores.latest_model_id, store_id)
+        return await self._calls.read(models.latest_model_id, store_id)
 
     async def list_models(self, store_id: str, *, before_id: str, limit: int) -> Sequence[ModelRecord]:
         """See `Datastore`."""
-        return await self._calls.read(stores.list_models, store_id, before_id, limit)
+        return await self._calls.read(models.list_models, store_id, before_id, limit)
 
-    async def write_assertions(self, store_id: str, model_id: str, body: str) -> None:
+    async def write_assertions(self, store_id: str, model_id: str, body: str, *, now: datetime, by: Origin) -> None:
         """See `Datastore`."""
-        await self._calls.write(stores.write_assertions, self._replace_assertions, store_id, model_id, body)
+        await self._calls.write(
+            models.write_assertions,
+            self._recorder,
+            self._replace_assertions,
+            store_id=store_id,
+            model_id=model_id,
+            text=body,
+            now=now,
+            by=by,
+        )
 
     async def read_assertions(self, store_id: str, model_id: str) -> str | None:
         """See `Datastore`."""
-        return await self._calls.read(stores.read_assertions, store_id, model_id)
+        return await self._calls.read(models.read_assertions, store_id, model_id)
 
-    async def write(self, store_id: str, write: TupleWrite, *, actor: str, now: datetime) -> WriteResult:
+    async def write(self, store_id: str, write: TupleWrite, *, by: Origin, now: datetime) -> WriteResult:
         """See `Datastore`."""
-        return await self._calls.write_in_turn(store_id, self._writer.write, store_id, write, actor, now)
+        return await self._calls.write_in_turn(store_id, self._writer.write, store_id, write, by, now)
 
     async def read_tuples(
         self, store_id: str, filter_: TupleFilter, *, revision: int, after: int, limit: int
@@ -161,6 +176,52 @@ class SqlDatastore:
             not_after=not_after,
             limit=limit,
         )
+
+    async def append_segment(self, segment: Segment, head: Head) -> None:
+        """See `TrailStore`."""
+        await self._calls.write_quietly(self._trail.append_segment, segment, head)
+
+    async def chain_head(self, chain: str) -> Head | None:
+        """See `TrailStore`."""
+        return await self._calls.read(trail.chain_head, chain)
+
+    async def chain_heads(self, *, after: str, limit: int) -> Sequence[Head]:
+        """See `TrailStore`."""
+        return await self._calls.read(trail.chain_heads, after, limit)
+
+    async def chain_segments(self, chain: str, *, after: int, limit: int) -> Sequence[Segment]:
+        """See `TrailStore`."""
+        return await self._calls.read(trail.chain_segments, chain, after, limit)
+
+    async def newest_segments(
+        self, *, since: datetime | None, until: datetime | None, before: SegmentPosition | None, limit: int
+    ) -> Sequence[Segment]:
+        """See `TrailStore`."""
+        return await self._calls.read(trail.newest_segments, since=since, until=until, before=before, limit=limit)
+
+    async def segments_after(self, position: SegmentPosition, *, limit: int) -> Sequence[Segment]:
+        """See `TrailStore`."""
+        return await self._calls.read(trail.segments_after, position, limit)
+
+    async def cut_chain(self, head: Head) -> int:
+        """See `TrailStore`."""
+        return await self._calls.write_quietly(self._trail.cut_chain, head)
+
+    async def add_directive(self, directive: Directive, *, by: Origin) -> Directive:
+        """See `DirectiveStore`."""
+        return await self._calls.write_quietly(directives.add_directive, self._recorder, directive, by)
+
+    async def lift_directive(self, directive_id: str, now: datetime, *, by: Origin) -> Directive | None:
+        """See `DirectiveStore`."""
+        return await self._calls.write_quietly(directives.lift_directive, self._recorder, directive_id, now, by)
+
+    async def directives_after(self, version: int, *, limit: int) -> Sequence[Directive]:
+        """See `DirectiveStore`."""
+        return await self._calls.read(directives.directives_after, version, limit)
+
+    async def forget_directives(self, ended_before: datetime, *, limit: int) -> int:
+        """See `DirectiveStore`."""
+        return await self._calls.write_quietly(directives.forget_directives, ended_before, limit)
 
     async def collect_garbage(self, older_than: datetime, *, limit: int) -> int:
         """See `Datastore`."""

@@ -32,6 +32,10 @@ class Failure(Enum):
     """Nothing of the above: a broken invariant of ours."""
 
 
+class Raced(Exception):
+    """Another transaction has made what this one found missing; it is rolled back and tried again."""
+
+
 _SQLSTATES = {"40001": Failure.CONFLICT, "40P01": Failure.CONFLICT, "55P03": Failure.BUSY, "25006": Failure.UNAVAILABLE}
 _SQLSTATE_CLASSES = {
     "08": Failure.DISCONNECTED,
@@ -57,6 +61,8 @@ def failure_of(error: Exception) -> Failure:
     """Judge an error raised while a statement ran."""
     if isinstance(error, exc.TimeoutError):
         return Failure.UNAVAILABLE
+    if isinstance(error, Raced):
+        return Failure.CONFLICT
     if isinstance(error, UnicodeEncodeError):
         return Failure.BAD_VALUE
     if not isinstance(error, exc.DBAPIError):

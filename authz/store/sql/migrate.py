@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that this program is written for: the last script."""
 
 _LOCK = 0x617574687A  # "authz": the advisory lock that two migrating programs meet at

@@ -13,14 +13,18 @@ from authz.store.sql.uri import SQLITE, parse_uri
 
 if TYPE_CHECKING:
     from authz.store.sql.dialect import Dialect
+    from authz.store.trail import Scribe
 
 
-def open_datastore(uri: str, *, readers: int = 4, writers: int = 4, poll_interval: float = 1.0) -> SqlDatastore:
+def open_datastore(
+    uri: str, scribe: Scribe | None = None, *, readers: int = 4, writers: int = 4, poll_interval: float = 1.0
+) -> SqlDatastore:
     """Open the datastore at a URI: `sqlite:///FILE`, `postgresql://…` (also `postgres://`, `postgresql+psycopg://`).
 
-    Blocks for a moment. `readers` and `writers` are threads with a connection each (SQLite has one writer whatever is
-    asked); `poll_interval` is how many seconds a commit on another node may stay unseen when PostgreSQL's
-    notification of it is lost.
+    Blocks for a moment. With a `scribe`, every change is sealed in the audit trail in the transaction that makes it; a
+    change that cannot be sealed is not made. `readers` and `writers` are threads with a connection each (SQLite has one
+    writer whatever is asked); `poll_interval` is how many seconds a commit on another node may stay unseen when
+    PostgreSQL's notification of it is lost.
 
     Raises `InvalidRequest` for a URI that cannot be used, `Unavailable` when the database does not answer, and
     `DatastoreBehind` unless its migrations are those of this program.
@@ -28,7 +32,7 @@ def open_datastore(uri: str, *, readers: int = 4, writers: int = 4, poll_interva
     dialect = _dialect(uri, readers, writers, poll_interval)
     try:
         migrate.require_head(dialect.reader)
-        return SqlDatastore(dialect)
+        return SqlDatastore(dialect, scribe)
     except BaseException:
         _dispose(dialect)
         raise

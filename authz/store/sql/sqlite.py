@@ -31,6 +31,8 @@ _PRAGMAS = (
     "temp_store=MEMORY",
 )
 
+_CHANGES = "SELECT value FROM counters WHERE name = 'changes'"
+
 _STEP = (0.0003, 0.002)
 """Seconds between two tries to get the lock of another process, at random in this range."""
 
@@ -103,11 +105,16 @@ class SqliteDialect:
 
 
 class DataVersion:
-    """SQLite's counter of commits made through other connections: 3 µs a look, and no commit is missed."""
+    """SQLite's counter of commits made through other connections: 3 µs a look, and no commit is missed.
+
+    When it has moved, a counter that triggers raise tells whether tuples, models or stores were changed, or only the
+    audit trail and the like.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._seen: int | None = None
+        self._changes: int | None = None
 
     def may_have_changed(self) -> bool:
         """See `TupleReader.may_have_changed`."""
@@ -115,11 +122,14 @@ class DataVersion:
             raise Unavailable("the datastore is closed")
         try:
             version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            if version == self._seen:
+                return False
+            changes: int = self._connection.execute(_CHANGES).fetchone()[0]
         except sqlite3.Error:
-            self._seen = None
+            self._seen = self._changes = None
             return True
-        changed = version != self._seen
-        self._seen = version
+        changed = changes != self._changes
+        self._seen, self._changes = version, changes
         return changed
 
     def announce(self) -> None:

@@ -1,4 +1,4 @@
-"""Stores, models and assertions: the statements that neither lock nor version anything. Called by `datastore`."""
+"""Stores, and the keys that all processes share. Called by `datastore`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from authz.store.api import ModelRecord, StoreRecord
-from authz.store.sql.tables import assertions, models, secrets, stores
+from authz.store.api import StoreRecord
+from authz.store.sql.tables import secrets, stores
+from authz.store.trail import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Executable
 
+    from authz.call import Origin
+    from authz.store.sql.recording import Recorder
+
 SECRET_BYTES = 32
 
 _living = select(stores.c.id, stores.c.name, stores.c.created_at, stores.c.updated_at, stores.c.deleted_at).where(
     stores.c.deleted_at.is_(None)
 )
-_model = select(models.c.store_id, models.c.id, models.c.schema_version, models.c.body, models.c.created_at)
 
 
 def secret(connection: Connection, add: Executable, name: str) -> bytes:
@@ -31,9 +34,12 @@ def secret(connection: Connection, add: Executable, name: str) -> bytes:
     return value
 
 
-def create_store(connection: Connection, store: StoreRecord) -> None:
+def create_store(connection: Connection, recorder: Recorder, store: StoreRecord, by: Origin) -> None:
     """Add a store."""
+    place = recorder.hold(connection, store.id)
     connection.execute(insert(stores), store._asdict())
+    entry = Entry("store.create", by, store.created_at, store.id, None, None, {"name": store.name})
+    recorder.record(connection, place, entry)
 
 
 def get_store(connection: Connection, store_id: str) -> StoreRecord | None:
@@ -42,19 +48,29 @@ def get_store(connection: Connection, store_id: str) -> StoreRecord | None:
     return None if row is None else StoreRecord._make(row)
 
 
-def rename_store(connection: Connection, store_id: str, name: str, now: datetime) -> StoreRecord | None:
+def rename_store(
+    connection: Connection, recorder: Recorder, store_id: str, name: str, *, now: datetime, by: Origin
+) -> StoreRecord | None:
     """Give a living store another name."""
-    connection.execute(
-        update(stores).where(stores.c.id == store_id, stores.c.deleted_at.is_(None)).values(name=name, updated_at=now)
-    )
+    place = recorder.hold(connection, store_id)
+    former = _lock(connection, store_id)
+    if former is None:
+        return None
+    connection.execute(update(stores).where(stores.c.id == store_id).values(name=name, updated_at=now))
+    entry = Entry("store.rename", by, now, store_id, None, {"name": former.name}, {"name": name})
+    recorder.record(connection, place, entry)
     return get_store(connection, store_id)
 
 
-def delete_store(connection: Connection, store_id: str, now: datetime) -> None:
+def delete_store(connection: Connection, recorder: Recorder, store_id: str, *, now: datetime, by: Origin) -> None:
     """Mark a living store as deleted."""
-    connection.execute(
-        update(stores).where(stores.c.id == store_id, stores.c.deleted_at.is_(None)).values(deleted_at=now)
-    )
+    place = recorder.hold(connection, store_id)
+    former = _lock(connection, store_id)
+    if former is None:
+        return
+    connection.execute(update(stores).where(stores.c.id == store_id).values(deleted_at=now))
+    entry = Entry("store.delete", by, now, store_id, None, {"name": former.name}, None)
+    recorder.record(connection, place, entry)
 
 
 def list_stores(connection: Connection, name: str, after_id: str, limit: int) -> Sequence[StoreRecord]:
@@ -65,37 +81,6 @@ def list_stores(connection: Connection, name: str, after_id: str, limit: int) ->
     return [StoreRecord._make(row) for row in connection.execute(statement)]
 
 
-def write_model(connection: Connection, model: ModelRecord) -> None:
-    """Add a model."""
-    connection.execute(insert(models), model._asdict())
-
-
-def read_model(connection: Connection, store_id: str, model_id: str) -> ModelRecord | None:
-    """One model."""
-    row = connection.execute(_model.where(models.c.store_id == store_id, models.c.id == model_id)).first()
-    return None if row is None else ModelRecord._make(row)
-
-
-def latest_model_id(connection: Connection, store_id: str) -> str | None:
-    """The greatest model id."""
-    newest = select(models.c.id).where(models.c.store_id == store_id).order_by(models.c.id.desc()).limit(1)
-    return connection.execute(newest).scalar()
-
-
-def list_models(connection: Connection, store_id: str, before_id: str, limit: int) -> Sequence[ModelRecord]:
-    """Models, newest first."""
-    statement = _model.where(models.c.store_id == store_id).order_by(models.c.id.desc()).limit(limit)
-    if before_id:
-        statement = statement.where(models.c.id < before_id)
-    return [ModelRecord._make(row) for row in connection.execute(statement)]
-
-
-def write_assertions(connection: Connection, replace: Executable, store_id: str, model_id: str, body: str) -> None:
-    """Replace the assertions of a model; `replace` is the dialect's statement for that table."""
-    connection.execute(replace, {"store_id": store_id, "model_id": model_id, "body": body})
-
-
-def read_assertions(connection: Connection, store_id: str, model_id: str) -> str | None:
-    """The assertions of a model."""
-    statement = select(assertions.c.body).where(assertions.c.store_id == store_id, assertions.c.model_id == model_id)
-    return connection.execute(statement).scalar()
+def _lock(connection: Connection, store_id: str) -> StoreRecord | None:
+    row = connection.execute(_living.where(stores.c.id == store_id).with_for_update()).first()
+    return None if row is None else StoreRecord._make(row)

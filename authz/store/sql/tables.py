@@ -37,6 +37,10 @@ BY_OBJECT = text("deleted_revision > 0")
 BY_USER = text("created_revision > 0")
 BY_POSITION = text("position > 0")
 
+LONG_SEGMENT = 60_000_000
+"""Microseconds. Segments that span more are rare: a clock has jumped."""
+IS_LONG = text(f"ended_at - started_at > {LONG_SEGMENT}")
+
 metadata = MetaData()
 
 
@@ -147,3 +151,59 @@ changelog = Table(
     sqlite_with_rowid=False,
 )
 """Every change of every tuple; `operation` is the value of `Operation`."""
+
+chains = Table(
+    "audit_chains",
+    metadata,
+    Column("chain", NAME, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Column("base_sequence", BigInteger, nullable=False),
+    Column("base_mac", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
+)
+"""Where each chain of the audit trail ends. A row is the lock of its chain."""
+
+segments = Table(
+    "audit_segments",
+    metadata,
+    Column("chain", NAME, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # INVARIANT: segments of a chain follow on each other without gap or overlap, so that `last` orders like `first`.
+    PrimaryKeyConstraint("chain", "last", name="audit_segments_pkey"),
+    # `started_at` stands in it only to be compared without a look at the row.
+    Index("audit_segments_by_end", "ended_at", "chain", "first", "started_at"),
+    Index("audit_segments_long", "ended_at", "chain", "first", "started_at", **_only(IS_LONG)),
+)
+"""The records of the audit trail, some at a time."""
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Numbers that grow, by name; the migrations add the rows. A row is the lock of what it counts."""
+
+directives = Table(
+    "directives",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("lifted_at", Instant),
+    Column("version", BigInteger, nullable=False),
+    Column("ends_at", Instant),
+    Index("directives_by_version", "version", unique=True),
+    Index("directives_ended", "ends_at", **_only(text("ends_at IS NOT NULL"))),
+)
+"""Orders of operators and of the detection; `ends_at` is when one was lifted, else when it expires."""

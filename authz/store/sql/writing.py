@@ -15,14 +15,17 @@ from authz.store.api import MAX_REVISION, Change, OnExisting, Operation, TupleWr
 from authz.store.sql.encoding import key_values, read_condition, same_condition, tuple_values
 from authz.store.sql.instants import Instant
 from authz.store.sql.tables import BY_OBJECT, changelog, revisions, tuples
-from authz.tuples import RelationshipCondition, RelationshipTuple, TupleKey
+from authz.store.trail import Entry
+from authz.tuples import JsonValue, RelationshipCondition, RelationshipTuple, TupleKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection, Update
 
+    from authz.call import Origin
     from authz.store.sql.dialect import Dialect, KeyTable
+    from authz.store.sql.recording import Recorder
 
 
 class Living(NamedTuple):
@@ -42,7 +45,8 @@ class Plan(NamedTuple):
 class Writer:
     """The statements of a write."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, recorder: Recorder) -> None:
+        self._recorder = recorder
         name = String()
         self._keys = dialect.key_table({"object_type": name, "object_id": name, "relation": name, "tuple_user": name})
         self._places = dialect.key_table({"position": BigInteger()})
@@ -50,17 +54,22 @@ class Writer:
         self._bury = _bury(self._places)
         self._add_revision = dialect.insert_missing(revisions)
 
-    def write(self, connection: Connection, store_id: str, write: TupleWrite, actor: str, now: datetime) -> WriteResult:
+    def write(self, connection: Connection, store_id: str, write: TupleWrite, by: Origin, now: datetime) -> WriteResult:
         """Apply a write; raises as `Datastore.write` does."""
         head = self._lock(connection, store_id)
         plan = decide(write, self._living(connection, store_id, write))
         if not plan.deleted and not plan.written:
             return WriteResult(head, ())
+        place = self._recorder.hold(connection, store_id)
         revision = head + 1
-        changes = _changes(plan, revision, now.astimezone(UTC), actor)
+        changes = _changes(plan, revision, now.astimezone(UTC), by.principal)
         self._apply(connection, store_id, plan, revision, now)
         _log(connection, store_id, changes)
         connection.execute(_raise_revision, {"store": store_id, "next": revision})
+        if place is not None:
+            before, after = _described(changes, Operation.DELETE), _described(changes, Operation.WRITE)
+            entry = Entry("tuples.write", by, now, store_id, revision, before, after)
+            self._recorder.record(connection, place, entry)
         return WriteResult(revision, changes)
 
     def _lock(self, connection: Connection, store_id: str) -> int:
@@ -164,3 +173,14 @@ def _log(connection: Connection, store_id: str, changes: Sequence[Change]) -> No
         for change in changes
     ]
     connection.execute(_add_changes, rows)
+
+
+def _described(changes: Sequence[Change], operation: Operation) -> list[JsonValue]:
+    return [_json(change.tuple) for change in changes if change.operation is operation]
+
+
+def _json(item: RelationshipTuple) -> JsonValue:
+    found: dict[str, JsonValue] = {"object": item.object, "relation": item.relation, "user": item.user}
+    if item.condition is not None:
+        found["condition"] = {"name": item.condition.name, "context": item.condition.context}
+    return found

@@ -1,43 +1,37 @@
-"""Every setting of the service: name, meaning, default. Loaded by `cli` and by tests; used by `app`.
-
-A flag wins over the environment (`AUTHZ_NAME`), which wins over the TOML file (`--config`), which wins over the
-default.
-"""
+"""The whole tree of settings. Read by `app`; its flags are made by `cli.serving`."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from authz.settings.access import AccessSettings
+from authz.settings.alerts import AlertsSettings
+from authz.settings.audit import AuditSettings
+from authz.settings.deprecations import Deprecations
+from authz.settings.detection import DetectionSettings
+from authz.settings.limits import LimitsSettings
+from authz.settings.telemetry import TelemetrySettings
+from authz.settings.tls import TlsSettings
+from authz.settings.types import Address, Count, Seconds
+
 PREFIX = "AUTHZ_"
-
-
-class InvalidSettings(Exception):
-    """A setting that is unknown or has a bad value; the message names it. Ends the program with a usage error."""
-
-
-def _address(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ValueError("expected HOST:PORT")
-    return text
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
     """What an operator may choose."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
 
     grpc_addr: Address = "127.0.0.1:8081"
     """Where gRPC is served; port 0 picks a free one."""
@@ -50,8 +44,11 @@ class Settings(BaseSettings):
     insecure: bool = False
     """Listen beyond loopback although there is neither TLS nor authentication."""
     token_key: SecretStr | None = Field(default=None, min_length=16)
-    """Secret that signs consistency and continuation tokens, the same on all nodes of one datastore. Without it a
-    random key is made once and kept in the datastore."""
+    """Secret that signs consistency and continuation tokens, the same on all nodes of one datastore. Without it or a
+    file of keys a random key is made once and kept in the datastore."""
+    token_key_file: Path | None = None
+    """File with that secret: the first line signs, further lines are former keys that still open tokens. Read again
+    when it changes."""
     history_window: Seconds = 86_400.0
     """For how many seconds deleted tuples stay readable by exact-snapshot tokens and continuation tokens."""
     collection_interval: Seconds = 600.0
@@ -86,40 +83,23 @@ class Settings(BaseSettings):
     """How large the context stored with a tuple's condition may be."""
     changelog_horizon: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Changes younger than this many seconds are not shown by ReadChanges."""
+    reflection: Literal["auto", "on", "off"] = "auto"
+    """Whether callers may ask for the interface; `auto` is `on` only while authentication is off."""
     raise_bugs: bool = False
     """Let broken invariants end the call with their traceback instead of an internal error; for tests."""
-
-
-def load_settings(flags: Mapping[str, object] | None = None, config: Path | None = None) -> Settings:
-    """The settings from flags (those not None), environment, TOML file and defaults.
-
-    Raises:
-        InvalidSettings: a bad or unknown setting, or a file that cannot be read.
-
-    """
-    # pydantic puts arguments above the environment, where flags belong; of the file only what the environment lacks
-    given = {} if config is None else {name: value for name, value in _read_file(config).items() if not _in_env(name)}
-    given |= {name: value for name, value in (flags or {}).items() if value is not None}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise InvalidSettings("; ".join(_complaint(entry) for entry in error.errors(include_input=False))) from None
-
-
-def _in_env(name: str) -> bool:
-    variable = f"{PREFIX}{name}".upper()
-    return any(given.upper() == variable for given in os.environ)
-
-
-def _complaint(entry: Any) -> str:
-    name = ".".join(str(part) for part in entry["loc"])
-    return f"setting `{name}`: {entry['msg'].lower().removeprefix('value error, ')}"
-
-
-def _read_file(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidSettings(f"cannot read `{config}`: {(error.strerror or 'unreadable').lower()}") from None
-    except ValueError as error:  # of TOML or of UTF-8
-        raise InvalidSettings(f"`{config}` is not TOML: {error}") from None
+    tls: TlsSettings = TlsSettings()
+    """TLS of the listeners and identity from client certificates."""
+    access: AccessSettings = AccessSettings()
+    """Who may call."""
+    limits: LimitsSettings = LimitsSettings()
+    """How much one caller may ask."""
+    audit: AuditSettings = AuditSettings()
+    """What is recorded, and where to."""
+    detection: DetectionSettings = DetectionSettings()
+    """Which behaviour is unusual, and what follows from it."""
+    alerts: AlertsSettings = AlertsSettings()
+    """Where alerts go."""
+    deprecations: Deprecations = Field(default_factory=dict)
+    """Which parts of the API are going away, and when."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Metrics, traces and health."""

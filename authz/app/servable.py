@@ -1,0 +1,47 @@
+"""Refuse to serve with settings that would be dangerous. Called by `run` before anything is opened."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from authz.settings import InvalidSettings, Settings
+
+
+def check_servable(settings: Settings) -> None:
+    """Refuse settings that would be dangerous or that are not served yet.
+
+    Raises:
+        InvalidSettings: saying why.
+
+    """
+    if settings.workers > 1:
+        raise InvalidSettings(f"setting `workers`: one process serves for now, got {settings.workers}")
+    if settings.insecure or _is_loopback(settings.grpc_addr):
+        return
+    lacking = " and ".join(
+        what
+        for what, is_on in (("TLS", settings.tls.is_on), ("authentication", is_authenticated(settings)))
+        if not is_on
+    )
+    if lacking:
+        raise InvalidSettings(
+            f"refusing to listen on `{settings.grpc_addr}` beyond loopback without {lacking}: whoever reaches the port"
+            " could listen in, or read and change who may do what; configure `tls` and `access`, listen on loopback, or"
+            " say `--insecure`"
+        )
+
+
+def is_authenticated(settings: Settings) -> bool:
+    """Whether callers must prove who they are; only then have they rights of their own."""
+    access = settings.access
+    return bool(access.issuers) or access.keys_file is not None or settings.tls.has_client_certificates
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

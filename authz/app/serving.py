@@ -1,0 +1,131 @@
+"""Serve while a block runs. Called by `process` and by tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from authz import __version__
+from authz.access.authorization import Authorizer
+from authz.app.edge import open_edge
+from authz.app.servable import check_servable
+from authz.app.services import build, token_key_file
+from authz.app.trail import open_sealed
+from authz.audit.trail import AuditTrail
+from authz.clock import Clock, SystemClock
+from authz.commands.housekeeping import collect_forever
+from authz.commands.services import Services
+from authz.commands.tokens import TokenCodec
+from authz.errors import Unavailable
+from authz.rpc.deprecation import check_deprecations
+from authz.rpc.edge import Edge
+from authz.rpc.methods import METHODS
+from authz.rpc.server import GrpcServer
+from authz.rpc.tls import server_credentials
+from authz.rpc.transport import Transport
+from authz.settings import Settings
+from authz.telemetry import Telemetry, check_telemetry, measured, open_telemetry
+from authz.watched import LOOK_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A service that answers."""
+
+    grpc_address: str
+    services: Services
+    server: GrpcServer
+    telemetry: Telemetry
+
+
+class _Stage:
+    """Why the service takes no calls, for those who ask whether it is ready."""
+
+    def __init__(self) -> None:
+        self.why_not = "starting"
+
+    def end(self) -> None:
+        self.why_not = "draining"
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Serving]:
+    """A service that answers while the block runs, and drains at its end.
+
+    Raises:
+        InvalidSettings: settings that must not be served with.
+        DatastoreBehind: a server database that misses migrations.
+        Unavailable: the database does not answer, or the address cannot be opened.
+
+    """
+    check_servable(settings)
+    check_telemetry(settings.telemetry, insecure=settings.insecure)
+    check_deprecations(settings.deprecations, METHODS)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        paths = [method.path for method in METHODS]
+        opening = open_telemetry(settings.telemetry, methods=paths, clock=clock, version=__version__)
+        telemetry = await stack.enter_async_context(opening)
+        stage = _Stage()
+        telemetry.readiness.check("serving", lambda: stage.why_not)
+        services, authorizer, trail = await _open_services(settings, clock, telemetry, stack)
+        edge = await stack.enter_async_context(open_edge(settings, services, authorizer, trail, telemetry))
+        server = GrpcServer(edge, transport=await _transport(settings, edge))
+        address = _listen(server, settings.grpc_addr)
+        await server.start()
+        stack.push_async_callback(server.drain, settings.shutdown_grace)
+        telemetry.readiness.probe("datastore", services.datastore.ping)
+        telemetry.readiness.check("audit", lambda: "" if trail.recorder.is_healthy else "records cannot be written")
+        stack.callback(stage.end)
+        await server.ready()
+        stage.why_not = ""
+        yield Serving(address, services, server, telemetry)
+
+
+async def _open_services(
+    settings: Settings, clock: Clock, telemetry: Telemetry, stack: AsyncExitStack
+) -> tuple[Services, Authorizer, AuditTrail]:
+    """Datastore, services and trail; closed in the order in which each needs the others."""
+    sealed = await open_sealed(settings, clock)
+    stack.push_async_callback(sealed.datastore.close)
+    datastore = (
+        measured(sealed.datastore, telemetry.meter, clock.monotonic) if _is_metered(settings) else sealed.datastore
+    )
+    built = await build(settings, datastore, clock, sealed.sealing.redaction.in_filter)
+    trail = AuditTrail(settings.audit, sealed.sealing, datastore, clock)
+    stack.push_async_callback(trail.close)
+    await trail.start()
+    works = [collect_forever(datastore, clock, window=settings.history_window, interval=settings.collection_interval)]
+    if settings.token_key_file is not None:
+        works.append(_follow_token_keys(settings.token_key_file, built.tokens))
+    for work in works:
+        stack.callback(asyncio.create_task(work).cancel)
+    return built.services, built.authorizer, trail
+
+
+async def _follow_token_keys(path: Path, tokens: TokenCodec) -> None:
+    keys = token_key_file(path)
+    while True:
+        tokens.use(*keys.value)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _is_metered(settings: Settings) -> bool:
+    return bool(settings.telemetry.metrics_addr) or settings.telemetry.metrics_push != "off"
+
+
+async def _transport(settings: Settings, edge: Edge) -> Transport:
+    credentials = await asyncio.to_thread(server_credentials, settings.tls) if settings.tls.is_on else None
+    has_reflection = settings.reflection == "on" or (settings.reflection == "auto" and edge.guard is None)
+    return Transport(settings.limits, credentials, has_reflection, None if edge.peers is None else edge.peers.admit)
+
+
+def _listen(server: GrpcServer, address: str) -> str:
+    host = address.rpartition(":")[0]
+    try:
+        return f"{host}:{server.listen(address)}"
+    except RuntimeError:
+        raise Unavailable(f"cannot listen on `{address}`: the address is taken or not of this machine") from None

@@ -1,0 +1,1 @@
+"""Where records go. Each sink is a module of its own; built by `trail`, written to by `recorder`."""

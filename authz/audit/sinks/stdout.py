@@ -1,0 +1,54 @@
+"""The sink `stdout`: one JSON line a record, for whatever collects the output of the process. Built by `trail`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ulid import ULID
+
+from authz.audit.chain import STDOUT, Payload, extend
+from authz.audit.keys import Keys
+from authz.clock import Clock
+from authz.store.trail import Head
+
+
+class _Attempt(NamedTuple):
+    payloads: Sequence[Payload]
+    rest: memoryview
+    head: Head
+
+
+class StdoutSink:
+    """See `Sink`. A reader that does not read holds up the records, and in the end the calls."""
+
+    name = "stdout"
+
+    def __init__(self, keys: Keys, clock: Clock, descriptor: int | None = None) -> None:
+        self._keys = keys
+        self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
+        self._chain = f"{STDOUT}{ULID.from_datetime(clock.now())}"
+        self.outside: Head | None = None
+        self._attempt: _Attempt | None = None
+
+    async def write(self, payloads: Sequence[Payload]) -> None:
+        """See `Sink`."""
+        await asyncio.to_thread(self._write, payloads)
+
+    async def close(self) -> None:
+        """See `Sink`. Standard output belongs to the process."""
+
+    def _write(self, payloads: Sequence[Payload]) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.payloads is not payloads:
+            segment, head = extend(self._chain, self.outside, payloads, self._keys.ring)
+            attempt = _Attempt(payloads, memoryview(segment.body), head)
+        while attempt.rest:
+            # INVARIANT: what was written once is not written again, or a line would be torn.
+            self._attempt = attempt
+            written = os.write(self._descriptor, attempt.rest)
+            attempt = attempt._replace(rest=attempt.rest[written:])
+        self.outside, self._attempt = attempt.head, None

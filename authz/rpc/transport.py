@@ -1,0 +1,56 @@
+"""How the server listens, and the bounds of the transport: what grpc refuses or cuts by itself, before our chain sees
+it. Made by `app`, used by `server`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import grpc
+
+from authz.settings.limits import LimitsSettings
+
+_MILLIS = 1000
+_MAX_PING_STRIKES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What the server needs to know beneath the chain."""
+
+    limits: LimitsSettings = field(default_factory=LimitsSettings)
+    credentials: grpc.ServerCredentials | None = None
+    """Of TLS; None for clear text."""
+    has_reflection: bool = False
+    """Whether everybody may read the interface from the server."""
+    admit_peer: Callable[[str], float | None] | None = None
+    """Says how many seconds an address must wait; for calls outside the chain."""
+
+
+def channel_options(limits: LimitsSettings, max_message_bytes: int) -> list[tuple[str, int]]:
+    """The options of a server: sizes, streams, connections, and how long a silent or slow peer may stay."""
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        # The same for both, for between them grpc refuses at random.
+        ("grpc.max_metadata_size", limits.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", limits.max_metadata_bytes),
+        ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.max_connection_age_ms", _ms(limits.connection_age)),
+        ("grpc.max_connection_age_grace_ms", _ms(limits.connection_age_grace)),
+        ("grpc.max_connection_idle_ms", _ms(limits.connection_idle)),
+        ("grpc.keepalive_time_ms", _ms(limits.keepalive_time)),
+        ("grpc.keepalive_timeout_ms", _ms(limits.keepalive_timeout)),
+        # Without this a ping that nobody answers is waited for a minute, whatever the timeout above.
+        ("grpc.http2.ping_timeout_ms", _ms(limits.keepalive_timeout)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _ms(limits.min_ping_interval)),
+        ("grpc.http2.max_ping_strikes", _MAX_PING_STRIKES),
+        ("grpc.server_handshake_timeout_ms", _ms(limits.handshake_timeout)),
+        ("grpc.http2.settings_timeout", _ms(limits.handshake_timeout)),
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _ms(seconds: float) -> int:
+    return max(1, min(round(seconds * _MILLIS), 2**31 - 1))

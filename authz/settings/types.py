@@ -1,0 +1,30 @@
+"""What sections of the settings are made of. Used by every module of `settings`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class InvalidSettings(Exception):
+    """A setting that is unknown or has a bad value; the message names it. Ends the program with a usage error."""
+
+
+class Section(BaseModel):
+    """A table of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("expected HOST:PORT")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]

@@ -1,0 +1,1 @@
+"""What a check costs: programs for engineers, run by hand."""

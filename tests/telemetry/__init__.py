@@ -1,0 +1,1 @@
+"""Tests of metrics, traces, health and the operator's pages."""
