@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -49,6 +51,7 @@ def _command() -> Any:
             settings = load_settings({name.replace("__", "."): value for name, value in flags.items()}, config)
         except InvalidSettings as error:
             raise UsageProblem(str(error)) from None
+        _warn_of_passwords(flags)
         from authz.rpc.environment import prepare_environment
 
         prepare_environment(settings.tls)
@@ -65,6 +68,25 @@ def _command() -> Any:
         f" Tables are no flags either; they come from the file, or as JSON from the environment: {tables}."
     )
     return serve
+
+
+def _warn_of_passwords(flags: dict[str, Any]) -> None:
+    uri = flags.get("datastore_uri")
+    if uri is not None and has_password(uri):
+        print(
+            "warning: `--datastore-uri` holds a password, which every user of this machine can see in the list of"
+            f" processes: use {PREFIX}DATASTORE_URI, the settings file, or the database's own password file",
+            file=sys.stderr,
+        )
+
+
+def has_password(uri: str) -> bool:
+    """Whether a URI holds a password."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return bool(parts.password) or "password=" in parts.query
 
 
 def leaves() -> Iterator[tuple[str, FieldInfo]]:

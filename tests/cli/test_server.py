@@ -27,6 +27,23 @@ def test_every_setting_is_a_flag_but_secrets() -> None:
     assert "[access.issuers]" in words
 
 
+@pytest.mark.parametrize(
+    ("uri", "is_told"),
+    [
+        ("postgresql://me:hunter2@127.0.0.1:1/x", True),
+        ("postgresql://127.0.0.1:1/x?user=me&password=hunter2", True),
+        ("postgresql://me@127.0.0.1:1/x", False),
+        ("sqlite:////nowhere/at/all.db", False),
+    ],
+)
+def test_a_password_in_a_flag_is_warned_of(uri: str, is_told: bool) -> None:
+    """Who puts a password where everybody sees it is told so; the password itself is never shown."""
+    done = run_cli("serve", "--grpc-addr", "127.0.0.1:0", "--datastore-uri", uri)
+    assert done.code == 3
+    assert ("AUTHZ_DATASTORE_URI" in done.err) == is_told
+    assert "hunter2" not in done.err + done.out
+
+
 def test_flag_wins_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings come from the strongest source that names them; each bad value is traced to its setting."""
     config = tmp_path / "authz.toml"

@@ -207,6 +207,34 @@ type document
         ("document:a#reader@user:anne", "document:b#reader@user:anne", "document:a#reader@user:bob"),
     ),
     Scenario(
+        "CVE-2022-21646: public access within an intersection and under a subtraction",
+        _HEAD
+        + """
+type document
+  relations
+    define shown: [user:*]
+    define cleared: [user]
+    define banned: [user, user:*]
+    define reader: shown and cleared
+    define guest: shown but not banned
+""",
+        (
+            "document:a#shown@user:*",
+            "document:a#cleared@user:anne",
+            "document:b#shown@user:*",
+            "document:b#banned@user:*",
+            "document:c#cleared@user:anne",
+            "document:a#banned@user:bob",
+        ),
+        ("document:a#reader@user:anne", "document:a#guest@user:anne"),
+        (
+            "document:b#reader@user:anne",
+            "document:c#reader@user:anne",
+            "document:b#guest@user:anne",
+            "document:a#guest@user:bob",
+        ),
+    ),
+    Scenario(
         "CVE-2026-55170: names that differ in case alone are different names",
         _HEAD
         + """

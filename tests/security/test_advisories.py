@@ -218,3 +218,39 @@ type document
         slowest = max(slowest, loop.time() - begun)
     await asyncio.gather(*dear, return_exceptions=True)
     assert slowest < 2.5  # a bound against standstill, not a measurement
+
+
+async def test_cve_2026_55866_a_list_with_context_gives_nothing_to_checks_without(client: Client) -> None:  # noqa: F811
+    """
+    While others list with a context that meets a condition, a check without context, or with another one, stays what
+    it is: an error that names the parameter, or denied.
+    """
+    store = await client.world(
+        """
+model
+  schema 1.1
+type user
+type document
+  relations
+    define reader: [user with matches]
+    define writer: [user]
+    define banned: [user]
+    define editor: (reader and writer) but not banned
+condition matches(given: string, wanted: string) {
+  given == wanted
+}
+"""
+    )
+    await put_conditioned(client, store, "document:1#reader@user:anne", "yes")
+    await client.put(store, "document:1#writer@user:anne")
+    wanted = pb.ListObjectsRequest(store_id=store, type="document", relation="editor", user="user:anne")
+    ParseDict({"given": "yes"}, wanted.context)
+    other = check_request(store, "document:1#editor@user:anne")
+    ParseDict({"given": "no"}, other.context)
+    for _ in range(10):
+        lists = [asyncio.ensure_future(client.stub.ListObjects(wanted)) for _ in range(5)]
+        denied = await asyncio.gather(*(client.stub.Check(other) for _ in range(5)))
+        assert [answer.allowed for answer in denied] == [False] * 5
+        message = (await refusal(client.stub.Check(check_request(store, "document:1#editor@user:anne"))))[2]
+        assert "given" in message
+        assert [list((await each).objects) for each in lists] == [["document:1"]] * 5

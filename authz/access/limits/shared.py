@@ -217,6 +217,10 @@ class SharedLimiter:
             except SharedFailure:
                 self.shared_failures += 1
                 continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, the store must be tried again
+                self.shared_failures += 1
+                _log.error("shared_limits_not_asked", error=type(error).__name__)
+                continue
             _log.info("shared_limits_back")
             self._recovering = None
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,10 +12,10 @@ PASSWORD = "not-for-the-log"
 
 
 class Valkey:
-    """A running server. `port` is where; None picks a free one."""
+    """A running server. `port` is where; None picks a free one, which no other test takes while it is down."""
 
     def __init__(self, library: Any, port: int | None = None) -> None:
-        self._server = library.ValkeyServer(port=port)
+        self._server = library.ValkeyServer(port=port or _free_port())
         self._server.start()
         self.port: int = self._server.port
         with self._server.client() as client:  # not before: the start asks without a password whether it is done
@@ -30,6 +31,14 @@ class Valkey:
     def stop(self) -> None:
         """Let it end."""
         self._server.terminate()
+
+
+def _free_port() -> int:
+    # The library would begin to look at one and the same port in every process that runs tests.
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 @pytest.fixture
