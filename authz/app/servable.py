@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
+from authz.addresses import is_loopback
 from authz.settings import InvalidSettings, Settings
 
 
@@ -16,7 +15,7 @@ def check_servable(settings: Settings) -> None:
     """
     if settings.workers > 1:
         raise InvalidSettings(f"setting `workers`: one process serves for now, got {settings.workers}")
-    if settings.insecure or _is_loopback(settings.grpc_addr):
+    if settings.insecure or is_loopback(settings.grpc_addr):
         return
     lacking = " and ".join(
         what
@@ -35,13 +34,3 @@ def is_authenticated(settings: Settings) -> bool:
     """Whether callers must prove who they are; only then have they rights of their own."""
     access = settings.access
     return bool(access.issuers) or access.keys_file is not None or settings.tls.has_client_certificates
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -12,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status.rpc_status import from_call
 
 from authz._proto.openfga.v1.openfga_service_pb2_grpc import OpenFGAServiceStub
+from authz.addresses import is_loopback
 from authz.cli.errors import ServiceProblem, UsageProblem
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Connection:
     """A channel to one server; safe to use from several threads."""
 
     def __init__(self, server: Server) -> None:
-        if server.token and server.ca is None and not _is_loopback(server.address):
+        if server.token and server.ca is None and not is_loopback(server.address):
             raise UsageProblem(
                 f"refusing to send the token to `{server.address}` in clear text: name the authority with `--tls-ca`"
             )
@@ -193,11 +193,3 @@ def _short(message: str) -> str:
     """The cause at the end of a chain of gRPC's own words."""
     text = message.rpartition("; last error: ")[2] or message
     return text.removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ") or "no details"
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

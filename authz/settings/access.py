@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from authz.addresses import is_loopback_host
 from authz.settings.types import Count, Name, Seconds, Section
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -29,19 +29,12 @@ def is_safe_url(text: str) -> bool:
         return False
     if not host or parts.username is not None or parts.fragment or not text.isascii() or not text.isprintable():
         return False
-    return " " not in text and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+    return " " not in text and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(host)))
 
 
 def is_principal(text: str) -> bool:
     """Whether a text can name a principal: printable, without blanks, 1 to 400 bytes."""
     return text.isprintable() and " " not in text and 0 < len(text.encode()) <= MAX_PRINCIPAL_BYTES
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _url(text: str) -> str:

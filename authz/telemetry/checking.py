@@ -6,9 +6,9 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from authz.addresses import is_loopback
 from authz.settings.types import InvalidSettings
 from authz.telemetry.headers import header_source
-from authz.telemetry.listener import is_loopback
 
 if TYPE_CHECKING:
     from authz.settings.telemetry import TelemetrySettings

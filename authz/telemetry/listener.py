@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
-import ipaddress
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import structlog
 
+from authz.addresses import is_loopback, is_loopback_host
 from authz.errors import Unavailable
 
 MAX_CONNECTIONS = 32
@@ -145,11 +145,6 @@ class Listener:
             return _plain(_FAILED)
 
 
-def is_loopback(address: str) -> bool:
-    """Whether HOST:PORT is reached from this machine alone."""
-    return _is_loopback_host(address.rpartition(":")[0].strip("[]"))
-
-
 def _parse(head: bytes) -> tuple[str, str, dict[str, str]]:
     """The request line and the headers; raises ValueError or HTTPException for what is not HTTP/1."""
     line, _, rest = head.partition(b"\r\n")
@@ -163,14 +158,7 @@ def _parse(head: bytes) -> tuple[str, str, dict[str, str]]:
 def _is_local_name(host: str) -> bool:
     # A page in the operator's browser can make any name mean 127.0.0.1, but it cannot ask by another name than its own.
     name = host if host.endswith("]") or ":" not in host else host.rpartition(":")[0]
-    return not host or _is_loopback_host(name.strip("[]"))
-
-
-def _is_loopback_host(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return not host or is_loopback_host(name.strip("[]"))
 
 
 def _plain(status: int) -> Answer:
