@@ -2,8 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Property tests run this many examples each; CI asks for more.
-export AUTHZ_PROPERTY_EXAMPLES ?= 300
 
 .PHONY: help run test lint format proto clean
 
@@ -20,6 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP) ## serve on loopback with the embedded store and the sample
 	$(BIN)/python tools/run_sample.py
 
+# Property tests run this many examples each; CI asks for more.
+test: export AUTHZ_PROPERTY_EXAMPLES ?= 300
 test: $(STAMP) ## run all tests
 	$(BIN)/pytest -n auto --dist loadgroup
 

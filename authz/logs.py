@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
@@ -19,8 +20,9 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def configure_logs(format_: str, level: str, stream: TextIO | None = None) -> None:
     """Send our own records and those of libraries to `stream` (standard error), from `level` upwards."""
-    target = stream or sys.stderr
-    is_json = format_ == "json" or (format_ == "auto" and not target.isatty())
+    chosen = stream or sys.stderr
+    target: Any = _Enduring(chosen)
+    is_json = format_ == "json" or (format_ == "auto" and not chosen.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -41,6 +43,24 @@ def configure_logs(format_: str, level: str, stream: TextIO | None = None) -> No
         )
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+class _Enduring:
+    """A stream that is full or gone, and tells nobody: a call must not fail for want of its log line, nor whoever
+    writes the audit trail end over it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, if that can be."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, if that can be."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _render(*, is_json: bool) -> list[Processor]:

@@ -76,3 +76,15 @@ def test_auto_is_json_when_nobody_watches() -> None:
         structlog.get_logger("test").info("hello", field=1)
         assert is_json == stream.getvalue().startswith("{")
         assert "hello" in stream.getvalue()
+
+
+class _Full(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written() -> None:
+    """A full disk or a reader that is gone takes the line, and nothing else: who logs goes on."""
+    configure_logs("json", "info", _Full())
+    structlog.get_logger().error("lost")
+    logging.getLogger("library").error("lost")

@@ -39,12 +39,18 @@ def test_flags_win_over_environment_over_file_over_default(tmp_path: Path, monke
         ({"log_level": "loud"}, "log_level"),
         ({"workers": 0}, "workers"),
         ({"workrs": 1}, "workrs"),
-        ({"grpc_addr": "localhost"}, "expected host:port"),
+        ({"grpc_addr": "localhost"}, "expected HOST:PORT, got `localhost`"),
         ({"grpc_addr": ":1"}, "grpc_addr"),
         ({"grpc_addr": "a:99999"}, "grpc_addr"),
         ({"request_timeout": "nan"}, "request_timeout"),
         ({"request_timeout": 0}, "request_timeout"),
         ({"token_key": "short"}, "token_key"),
+        ({"telemetry.metrics_addr": "here"}, "^setting `telemetry.metrics_addr`: expected HOST:PORT, got `here`$"),
+        ({"limits": 3}, "^setting `limits`: expected a table$"),
+        ({"limits.nonsense": 3}, "^setting `limits.nonsense`: there is no such setting$"),
+        ({"limits.max_tracked": "many"}, "^setting `limits.max_tracked`: .*, got `many`$"),
+        ({"audit.redact": ["a b"]}, r"A-Za-z"),
+        ({"detection.responses": {"rate": {"dire": []}}}, "^setting `detection.responses.rate.dire`: .*got `dire`$"),
     ],
 )
 def test_a_bad_setting_is_named(flags: dict[str, object], text: str) -> None:
@@ -53,6 +59,34 @@ def test_a_bad_setting_is_named(flags: dict[str, object], text: str) -> None:
     """
     with pytest.raises(InvalidSettings, match=text):
         load_settings(flags)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("AUTHZ_LIMITS", "nonsense"),
+        ("AUTHZ_LIMITS_TIERS", "{nonsense"),
+        ("AUTHZ_DEPRECATIONS", "nonsense"),
+        ("AUTHZ_ALERTS_WEBHOOKS", '[{"url": "https://a/", "secret": "nonsense"'),
+    ],
+)
+def test_a_variable_that_is_not_json_is_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It is a bad setting like any other, and what it holds is not shown.
+    """
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(InvalidSettings, match=f"^setting `{variable.split('_')[1].lower()}`") as caught:
+        load_settings()
+    assert "nonsense" not in str(caught.value)
+
+
+def test_only_what_is_wrong_is_told(tmp_path: Path) -> None:
+    """
+    A list whose only item is bad is not called empty as well.
+    """
+    file = toml(tmp_path, "[[access.issuers]]\nname='a'\nissuer='https://a'\naudiences=['a']\nalgorithms=['none']\n")
+    with pytest.raises(InvalidSettings, match=r"^setting `access.issuers.0.algorithms.0`: [^;]*, got `none`$"):
+        load_settings({}, file)
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ async def _serve_until_signal(settings: Settings) -> int:
         forced = asyncio.create_task(_force_at_second(signals, service.server))
     forced.cancel()
     _log.info("stopped", forced=signals.second.is_set())
+    if service.trail.recorder.statistics().lost:
+        return SERVICE_ERROR
     return FORCED if signals.second.is_set() else DONE
 
 
@@ -68,7 +70,11 @@ async def _force_at_second(signals: _Signals, server: GrpcServer) -> None:
 
 
 class _Signals:
-    """Two events for SIGTERM and SIGINT: the first such signal, and one more."""
+    """Two events for SIGTERM and SIGINT: the first such signal, and one more.
+
+    SIGHUP drains too, or whoever closes a terminal, or asks for files to be read again, would lose records that wait to
+    be written. It forces nothing, for a terminal that is closed may send it twice.
+    """
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
@@ -76,6 +82,7 @@ class _Signals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._arrived)
+        loop.add_signal_handler(signal.SIGHUP, self.first.set)
 
     def _arrived(self) -> None:
         (self.second if self.first.is_set() else self.first).set()

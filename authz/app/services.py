@@ -15,6 +15,7 @@ from authz.commands.limits import Limits
 from authz.commands.registry import ModelRegistry
 from authz.commands.services import Services
 from authz.commands.tokens import TokenCodec
+from authz.errors import InvalidRequest
 from authz.index.registry import IndexRegistry
 from authz.settings import InvalidSettings, Settings
 from authz.store.api import Datastore
@@ -31,14 +32,18 @@ def open_migrated(settings: Settings, scribe: Scribe | None = None) -> Datastore
     """The datastore; `scribe` seals its changes. Blocks.
 
     Raises:
+        InvalidSettings: the URI, or what it names, is no datastore.
         DatastoreBehind: a server database that misses migrations.
         Unavailable: the database does not answer.
 
     """
     # An embedded database belongs to this program; a server database is migrated when its operator says so.
-    if settings.datastore_uri.startswith(_SQLITE):
-        migrate_datastore(settings.datastore_uri)
-    return open_datastore(settings.datastore_uri, scribe)
+    try:
+        if settings.datastore_uri.startswith(_SQLITE):
+            migrate_datastore(settings.datastore_uri)
+        return open_datastore(settings.datastore_uri, scribe)
+    except InvalidRequest as error:
+        raise InvalidSettings(f"setting `datastore_uri`: {error.message}") from None
 
 
 class Built(NamedTuple):
@@ -95,6 +100,7 @@ def build_limits(settings: Settings) -> Limits:
         list_users_max_results=settings.list_users_max_results,
         changelog_horizon=settings.changelog_horizon,
         max_token_lifetime=_max_token_lifetime(settings),
+        issuers=frozenset(each.name for each in settings.access.issuers),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from authz import __version__
 from authz.access.authorization import Authorizer
 from authz.app.edge import open_edge
+from authz.app.sensible import check_sensible
 from authz.app.servable import check_servable
 from authz.app.services import build, token_key_file
 from authz.app.trail import open_sealed
@@ -24,11 +25,13 @@ from authz.rpc.deprecation import check_deprecations
 from authz.rpc.edge import Edge
 from authz.rpc.methods import METHODS
 from authz.rpc.server import GrpcServer
-from authz.rpc.tls import server_credentials
+from authz.rpc.tls import open_certificates, server_credentials
 from authz.rpc.transport import Transport
 from authz.settings import Settings
 from authz.telemetry import Telemetry, check_telemetry, measured, open_telemetry
 from authz.watched import LOOK_SECONDS
+
+_CLOCK = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Serving:
     services: Services
     server: GrpcServer
     telemetry: Telemetry
+    trail: AuditTrail
 
 
 class _Stage:
@@ -52,8 +56,12 @@ class _Stage:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Serving]:
+async def serving(settings: Settings, clock: Clock = _CLOCK) -> AsyncIterator[Serving]:
     """A service that answers while the block runs, and drains at its end.
+
+    Args:
+        settings: all of them.
+        clock: the time; that of the machine unless a test sets another.
 
     Raises:
         InvalidSettings: settings that must not be served with.
@@ -62,9 +70,9 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
 
     """
     check_servable(settings)
+    check_sensible(settings, METHODS)
     check_telemetry(settings.telemetry, insecure=settings.insecure)
     check_deprecations(settings.deprecations, METHODS)
-    clock = SystemClock()
     async with AsyncExitStack() as stack:
         paths = [method.path for method in METHODS]
         opening = open_telemetry(settings.telemetry, methods=paths, clock=clock, version=__version__)
@@ -82,7 +90,7 @@ async def serving(settings: Settings) -> AsyncIterator[Serving]:
         stack.callback(stage.end)
         await server.ready()
         stage.why_not = ""
-        yield Serving(address, services, server, telemetry)
+        yield Serving(address, services, server, telemetry, trail)
 
 
 async def _open_services(
@@ -118,7 +126,11 @@ def _is_metered(settings: Settings) -> bool:
 
 
 async def _transport(settings: Settings, edge: Edge) -> Transport:
-    credentials = await asyncio.to_thread(server_credentials, settings.tls) if settings.tls.is_on else None
+    credentials = None
+    if settings.tls.is_on:
+        certificates = await asyncio.to_thread(open_certificates, settings.tls)
+        edge.telemetry.meter.observe_source("authz.certificate.expiry.time", lambda: {"server": certificates.ends_at})
+        credentials = await asyncio.to_thread(server_credentials, settings.tls, certificates)
     has_reflection = settings.reflection == "on" or (settings.reflection == "auto" and edge.guard is None)
     return Transport(settings.limits, credentials, has_reflection, None if edge.peers is None else edge.peers.admit)
 

@@ -19,7 +19,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Delivery:
-    """The sinks. `changed` is called when `is_failing` changes: after `grace` seconds of failing writes, and back."""
+    """The sinks. `changed` is called when `is_failing` changes: after `grace` seconds of writes that fail or do not
+    end, and back."""
 
     def __init__(self, sinks: Sequence[Sink], grace: float, clock: Clock, changed: Callable[[], None]) -> None:
         self._sinks = sinks
@@ -49,15 +50,20 @@ class Delivery:
 
     async def _write(self, sink: Sink, payloads: Sequence[Payload]) -> None:
         started, pause = self._monotonic(), FIRST_PAUSE
-        while True:
-            try:
-                await sink.write(payloads)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the records must be written
-                self._failed(sink.name, error, self._monotonic() - started)
-            else:
-                break
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        # A write that neither fails nor ends is a failing one, too.
+        overdue = asyncio.get_running_loop().call_later(self._grace, self._overdue, sink.name)
+        try:
+            while True:
+                try:
+                    await sink.write(payloads)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the records must be written
+                    self._failed(sink.name, error, self._monotonic() - started)
+                else:
+                    break
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            overdue.cancel()
         self.written[sink.name] += len(payloads)
         if sink.name in self._failing:
             self._failing.discard(sink.name)
@@ -67,7 +73,16 @@ class Delivery:
     def _failed(self, name: str, error: Exception, seconds: float) -> None:
         self.failures[name] += 1
         _log.error("audit_sink_failed", sink=name, why=_told(error), seconds=round(seconds, 1))
-        if seconds >= self._grace and name not in self._failing:
+        if seconds >= self._grace:
+            self._fail(name)
+
+    def _overdue(self, name: str) -> None:
+        if name not in self._failing:
+            _log.error("audit_sink_overdue", sink=name, seconds=self._grace)
+            self._fail(name)
+
+    def _fail(self, name: str) -> None:
+        if name not in self._failing:
             self._failing.add(name)
             self._changed()
 

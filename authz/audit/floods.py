@@ -67,9 +67,14 @@ class Floods:
         sums, self._sums = self._sums, {}
         return [
             refusals_payload(
-                each.first, redaction, count=each.count, until=each.until, request_bytes=each.request_bytes
+                each.first,
+                redaction,
+                count=each.count,
+                until=each.until,
+                request_bytes=each.request_bytes,
+                is_of_many=source == _OTHERS,
             )
-            for each in sums.values()
+            for source, each in sums.items()
         ]
 
     def _source(self, completed: Completed) -> _Source:

@@ -50,7 +50,8 @@ class Inspection:
         self.notices: list[str] = []
         self.records = 0
         self._ring = ring
-        self._key_id = ""
+        self.key_id = ""
+        """The key of the last good record that was followed."""
         self._next_key = ""
         self._claims = claims or Claims()
         self._is_heeding = is_heeding
@@ -108,9 +109,9 @@ class Inspection:
         self.mac = mac
         self.time = record["time"]
         self._times.append(record["time"])
-        self._key_id = record["key"]
+        self.key_id = record["key"]
         self._next_key = ""
-        if record.get("kind") == "note" and record.get("note") == "key":
+        if _is_key_note(record):
             self._next_key = str(record.get("to", ""))
 
     def _wrong_place(self, record: dict[str, Any]) -> str:
@@ -122,14 +123,22 @@ class Inspection:
 
     def _wrong_key(self, record: dict[str, Any]) -> str:
         """A chain goes on under another key only after a record that says so."""
-        before, now = self._next_key or self._key_id, record["key"]
+        before, now = self._next_key or self.key_id, record["key"]
+        if _is_key_note(record) and record.get("from") != now:
+            return self._unproven_key(str(record.get("from")), before, now)
         if not before or before == now:
             return ""
-        is_told = record.get("kind") == "note" and record.get("note") == "key"
-        if is_told and (record.get("from"), record.get("to")) == (before, now) and self._ring.is_newer(now, before):
-            self._notice(f"record {self.sequence + 1}: the key `{before}` was not known when `{now}` took its place")
-            return ""
         return f"the record is sealed under the key `{now}` without a record of `{before}` that says so"
+
+    def _unproven_key(self, named: str, before: str, now: str) -> str:
+        """The service did not know the key that the head named, and so could not check the head: whoever can write to
+        the datastore can have put it there. It is believed when it names the key of the record before."""
+        if self._ring.find(named) is None or before not in ("", named):
+            return f"the head named the key `{named}`, which was not known: what it said was not proven"
+        if not self._ring.is_newer(now, named):
+            return f"the record is sealed under the key `{now}` without a record of `{named}` that says so"
+        self._notice(f"record {self.sequence + 1}: the key `{named}` was not known when `{now}` took its place")
+        return ""
 
     def _told_broken(self, record: dict[str, Any]) -> bool:
         if not self._is_heeding or record.get("kind") != "note" or record.get("note") != "broken":
@@ -146,6 +155,10 @@ class Inspection:
     def _notice(self, text: str) -> None:
         if len(self.notices) < MAX_NOTICES:
             self.notices.append(text)
+
+
+def _is_key_note(record: dict[str, Any]) -> bool:
+    return record.get("kind") == "note" and record.get("note") == "key"
 
 
 def _record(content: bytes) -> dict[str, Any] | None:

@@ -3,9 +3,11 @@
 Members of a call: `time` (when it came), `request_id`, `trace_id`, `principal`, `authentication`, `peer`, `call` (its
 path), `scope`, `store`, `model`, `object`, `relation`, `user` and `decision` (or `items` with these, when several were
 asked), `results`, `code` (status that the caller got), `reason`, `revision`, `latency` (microseconds), `request_bytes`,
-`response_bytes`, `user_agent`, and `body` while it is captured. A sum of refusals has `count` and `until` besides.
+`response_bytes`, `user_agent`, and `body` while it is captured. A sum of refusals has `count` and `until` besides; when
+it is of too many sources to count them apart it has `sources` (`many`) and names no caller.
 Members of a change: `time`, `action`, who made it as above, `store`, `revision`, `before`, `after`.
-What is empty is left out. No metadata of a call is ever recorded: no token or key can be.
+What is empty is left out. Of the metadata of a call the request id, the trace id and the user agent are recorded, which
+are its caller's text, and nothing else: no token or key can be.
 """
 
 from __future__ import annotations
@@ -43,10 +45,20 @@ def call_payload(completed: Completed, redaction: Redaction, body: Any = None) -
 
 
 def refusals_payload(
-    completed: Completed, redaction: Redaction, *, count: int, until: datetime, request_bytes: int
+    completed: Completed,
+    redaction: Redaction,
+    *,
+    count: int,
+    until: datetime,
+    request_bytes: int,
+    is_of_many: bool = False,
 ) -> Payload:
-    """What is recorded of refusals that are summed: the first of them, how many, and when the last was."""
-    record = _call(completed) | {"count": count, "until": until, "request_bytes": request_bytes}
+    """What is recorded of refusals that are summed: the first of them, how many, and when the last was. A sum
+    `is_of_many` sources names nobody: it would lay at one door what others did."""
+    record = _call(completed)
+    if is_of_many:
+        record = {name: record[name] for name in ("kind", "time", "scope", "code")} | {"sources": "many"}
+    record |= {"count": count, "until": until, "request_bytes": request_bytes}
     return payload(redaction.apply(record))
 
 
@@ -109,17 +121,7 @@ def _call(completed: Completed) -> dict[str, Any]:
         "request_bytes": completed.request_bytes,
         "response_bytes": completed.response_bytes,
     }
-    texts = (
-        ("peer", call.peer),
-        ("trace_id", call.trace_id),
-        ("store", completed.store_id),
-        ("model", completed.model_id),
-        ("user_agent", completed.user_agent),
-        ("reason", completed.reason),
-    )
-    for name, text in texts:
-        if text:
-            record[name] = text[:MAX_TEXT]
+    _add_texts(record, completed)
     if completed.results is not None:
         record["results"] = completed.results
     if completed.revision is not None:
@@ -129,6 +131,23 @@ def _call(completed: Completed) -> dict[str, Any]:
     elif keys:
         record["items"] = [_item(key, completed.decisions, place) for place, key in enumerate(keys[:MAX_ITEMS])]
     return record
+
+
+def _add_texts(record: dict[str, Any], completed: Completed) -> None:
+    call = completed.call
+    # One by one: a loop over pairs costs three times as much, at every call.
+    if call.peer:
+        record["peer"] = call.peer[:MAX_TEXT]
+    if call.trace_id:
+        record["trace_id"] = call.trace_id[:MAX_TEXT]
+    if completed.store_id:
+        record["store"] = completed.store_id[:MAX_TEXT]
+    if completed.model_id:
+        record["model"] = completed.model_id[:MAX_TEXT]
+    if completed.user_agent:
+        record["user_agent"] = completed.user_agent[:MAX_TEXT]
+    if completed.reason:
+        record["reason"] = completed.reason[:MAX_TEXT]
 
 
 def _item(key: TupleKey, decisions: Sequence[bool | None], place: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import structlog
@@ -29,8 +30,10 @@ BATCH = 2000
 """About how many records, or items of batches, are written at once."""
 EAGER = 1000
 """When so many wait they are written at once."""
-LARGE = 64
-"""From how many records on they are rendered off the event loop."""
+LARGE = 256
+"""From how many records on they are rendered off the event loop; fewer take less time than the hop and its wake-ups."""
+FAILED_SECONDS = 1.0
+"""After how long a batch is delivered again that failed in an unforeseen way."""
 BODY_UNIT = 512
 """So many bytes of a captured body weigh as much as a record."""
 
@@ -217,7 +220,12 @@ class Recorder:
             self._timer = asyncio.get_running_loop().call_later(self._policy.flush_interval, self._wake.set)
 
     def _captured(self, completed: Completed, weight: int) -> tuple[_Entry, int]:
-        body = completed.body() if completed.body is not None else None
+        body: Any = None
+        try:
+            body = completed.body() if completed.body is not None else None
+        except Exception as error:  # noqa: BLE001 - no body keeps its call out of the trail
+            _log.error("audit_body_odd", error=type(error).__name__)
+            body = {"unreadable": type(error).__name__}
         fragment = body_within(body, self._redaction, self._policy.capture_bytes)
         return _Captured(completed, fragment), weight + self._policy.capture_bytes // BODY_UNIT
 
@@ -278,16 +286,26 @@ class Recorder:
             entry = self._queue.popleft()
             batch.append(entry)
             weight += self._weight_of(entry)
-        if weight < LARGE:
-            payloads = self._rendered(batch)
-        else:
-            payloads = await asyncio.to_thread(self._rendered, batch)
-        await self._delivery.deliver(payloads)
+        await self._deliver(await self._payloads(batch, weight))
         self._weight -= weight
         self._written += len(batch)
         self._oldest = began  # what waits now came later, or nearly so if there was more than one batch
         self._health_changed()
         self._release_waiters()
+
+    async def _payloads(self, batch: Sequence[_Entry], weight: int) -> list[Payload]:
+        if weight >= LARGE:
+            with suppress(RuntimeError):  # no thread can be had
+                return await asyncio.to_thread(self._rendered, batch)
+        return self._rendered(batch)
+
+    async def _deliver(self, payloads: Sequence[Payload]) -> None:
+        while True:
+            try:
+                return await self._delivery.deliver(payloads)
+            except Exception as error:  # noqa: BLE001 - INVARIANT: nothing ends the one who writes, or takes a batch
+                _log.error("audit_delivery_failed", error=type(error).__name__)
+                await asyncio.sleep(FAILED_SECONDS)
 
     def _rendered(self, batch: Sequence[_Entry]) -> list[Payload]:
         return [self._render(entry) for entry in batch]

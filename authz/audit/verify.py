@@ -10,6 +10,9 @@ What somebody can do who writes to the database and has no key, and how it is fo
 - let the service go on after such an edit: it checks the seal first, and seals into the chain what it found;
 - remove old records: the sealed head says behind which record the chain begins, and only a key holder can move that;
 - remove the head alone: there are segments without a head;
+- insert records before the first of a chain, or chains of strange names: every segment is looked for, not only those
+  that a head leads to;
+- seal a head with a key that was replaced, or name one that is made up: a head is under the key of its last record;
 - go back to an old head with its true seal and truncate the chain to it, or write it anew: checkpoints of this and
   other nodes know a later record, or another one;
 - remove a chain with its head: checkpoints know it;
@@ -24,7 +27,7 @@ Records of an earlier key can be forged by whoever has that key, down to the old
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -102,18 +105,28 @@ async def verify_trail(store: TrailStore, ring: KeyRing, outside: Sequence[Check
     async for checkpoint in _checkpoints(store, ring):
         checkpoints += claims.add([checkpoint])
     tally = Tally()
-    names = set()
+    bases: dict[str, int] = {}
     async for head in all_heads(store):
-        names.add(head.chain)
+        bases[head.chain] = head.base_sequence
         tally.add(await _Chain(store, ring, head, claims).report())
-    for chain in sorted(set(claims.chains()) - names):
+    for chain in sorted(set(claims.chains()) - bases.keys()):
         if _is_inside(chain) and await store.chain_head(chain) is None:
             why = f"the chain is gone; a checkpoint knows {claims.of(chain).last} records of it"
             tally.add(ChainReport(chain, 0, 0, Problem(chain, 1, why)))
-    for chain, first in (await _headless(store, names, tally)).items():
-        if await store.chain_head(chain) is None:
-            tally.add(ChainReport(chain, 0, 0, Problem(chain, first, "there are records without a head")))
+    for chain, first in (await _strays(store, bases, tally)).items():
+        tally.add(await _stray_report(store, ring, claims, chain, first, is_listed=chain in bases))
     return tally.report(checkpoints)
+
+
+async def _stray_report(
+    store: TrailStore, ring: KeyRing, claims: AllClaims, chain: str, first: int, *, is_listed: bool
+) -> ChainReport:
+    if is_listed:
+        return ChainReport(chain, 0, 0, Problem(chain, first, "there are records before the first of the chain"))
+    head = await store.chain_head(chain)
+    if head is not None:  # begun since the heads were listed, or of a name that no list shows
+        return await _Chain(store, ring, head, claims).report()
+    return ChainReport(chain, 0, 0, Problem(chain, first, "there are records without a head"))
 
 
 class Tally:
@@ -172,13 +185,14 @@ class _Chain:
 
     async def _follow(self, inspection: Inspection, page: int) -> Problem | None:
         head = self._head
-        codes = {head.base_sequence: head.base_mac} if head.base_sequence == head.sequence else {}
+        # Of a chain whose records are all removed the key of the last one is not known any more.
+        end = (head.base_mac, head.key_id) if head.base_sequence == head.sequence else None
         async for segment in segments_of(self._store, head.chain, after=inspection.sequence, page=page):
             if not inspection.take(segment):
                 return self._problem(inspection, inspection.why)
             if segment.last == head.sequence:
-                codes[head.sequence] = inspection.mac
-        return self._end_problem(inspection, await self._newest(head, inspection), codes.get(head.sequence))
+                end = inspection.mac, inspection.key_id
+        return self._end_problem(inspection, await self._newest(head, inspection), end)
 
     async def _newest(self, head: Head, inspection: Inspection) -> Head:
         if inspection.sequence <= head.sequence:
@@ -186,7 +200,8 @@ class _Chain:
         # Written since the head was read, or not ours: a head that is read now must know it.
         return await self._store.chain_head(head.chain) or head
 
-    def _end_problem(self, inspection: Inspection, newest: Head, mac: bytes | None) -> Problem | None:
+    def _end_problem(self, inspection: Inspection, newest: Head, last: tuple[bytes, str] | None) -> Problem | None:
+        """`last` are the code and the key of the record that the head knows as the last."""
         head, end = self._head, inspection.sequence
         for each in (head, newest):
             key = self._ring.find(each.key_id)
@@ -201,9 +216,13 @@ class _Chain:
         if end > newest.sequence:
             inspection.sequence = newest.sequence
             return self._problem(inspection, f"there are records beyond the head, which knows {newest.sequence}")
-        if mac is None or not hmac.compare_digest(mac, head.mac):
+        if last is None or not hmac.compare_digest(last[0], head.mac):
             inspection.sequence = head.sequence - 1
             return self._problem(inspection, "the head knows another record here")
+        if last[1] != head.key_id:
+            inspection.sequence = head.sequence - 1
+            why = f"the head is sealed under the key `{head.key_id}`, and this record is not: records may be missing"
+            return self._problem(inspection, why)
         claimed = self._claims.of(head.chain).last
         if claimed > end:
             return self._problem(inspection, f"records are missing: a checkpoint knows {claimed}")
@@ -236,21 +255,23 @@ def _read(segment: Segment, ring: KeyRing) -> Iterator[Checkpoint]:
             yield checkpoint
 
 
-async def _headless(store: TrailStore, names: set[str], tally: Tally) -> dict[str, int]:
-    """Chains that have segments and are not among `names`, with the first number that was seen."""
+async def _strays(store: TrailStore, bases: Mapping[str, int], tally: Tally) -> dict[str, int]:
+    """Chains with segments that were not followed, with the first number that was seen: those that are not among
+    `bases`, and those with segments up to their base, which were removed with their time."""
     found: dict[str, int] = {}
     before: SegmentPosition | None = None
     while True:
         try:
             page = await store.newest_segments(since=None, until=None, before=before, limit=PAGE)
+            for segment in page:
+                base = bases.get(segment.chain)
+                if base is None or segment.last <= base:
+                    found[segment.chain] = min(segment.first, found.get(segment.chain, segment.first))
+                before = SegmentPosition(segment.ended_at, segment.chain, segment.first)
         except _ODD_ERRORS:
             # If it belongs to a chain with a head it has been named; else this is all that can be told.
             tally.add(ChainReport("", 0, 0, Problem("", 0, _ODD)))
             return found
-        for segment in page:
-            if segment.chain not in names:
-                found[segment.chain] = min(segment.first, found.get(segment.chain, segment.first))
-            before = SegmentPosition(segment.ended_at, segment.chain, segment.first)
         if len(page) < PAGE:
             return found
 

@@ -75,7 +75,7 @@ def _by_chain(files: Sequence[Path], path: Path, heads: Sequence[Head]) -> dict[
 def _follow(head: Head, files: _Files, ring: KeyRing, claims: AllClaims) -> ChainReport:
     mine = claims.of(head.chain).begin()
     inspection = Inspection(head.chain, head.base_sequence, head.base_mac or NOTHING, ring, claims=mine)
-    why, notices, mac = "", [], head.base_mac
+    why, notices, last = "", [], (head.base_mac, head.key_id)
     for line, is_torn in _lines(files, head):
         if is_torn:
             notices.append("the last line is torn: the process was killed while it wrote")
@@ -84,21 +84,23 @@ def _follow(head: Head, files: _Files, ring: KeyRing, claims: AllClaims) -> Chai
             why = inspection.why
             break
         if inspection.sequence == head.sequence:
-            mac = inspection.mac
+            last = inspection.mac, inspection.key_id
     end = inspection.sequence
     if not why:
-        why = _wrong_end(head, end, mac, max(mine.last, head.sequence))
+        why = _wrong_end(head, end, last, max(mine.last, head.sequence))
     if not why and end > head.sequence:
         notices.append(f"{end - head.sequence} records are beyond the head: the process was killed")
     problem = Problem(head.chain, end + 1, why, inspection.time) if why else None
     return ChainReport(head.chain, inspection.records, head.base_sequence, problem, (*inspection.notices, *notices))
 
 
-def _wrong_end(head: Head, end: int, mac: bytes, known: int) -> str:
+def _wrong_end(head: Head, end: int, last: tuple[bytes, str], known: int) -> str:
     if end < known:
         return f"records are missing: {known} are known to have been"
-    if mac != head.mac:
+    if last[0] != head.mac:
         return "the head knows another record at its place"
+    if last[1] != head.key_id:
+        return f"its head is under the key `{head.key_id}`, and its last record is not: records may be missing"
     return ""
 
 

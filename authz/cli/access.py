@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +11,11 @@ from authz.cli.output import Output, table
 from authz.cli.pages import gather, tell_rest
 from authz.cli.session import JSON, Session, on_server
 from authz.cli.values import ALL_PAGES, PAGE_SIZE, PAGE_TOKEN
+from authz.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from google.protobuf.timestamp_pb2 import Timestamp
     from rich.console import RenderableType
@@ -46,7 +47,7 @@ OF_PRINCIPAL = Annotated[str, typer.Option("--principal", metavar="PRINCIPAL", h
 OF_STORE = Annotated[str, typer.Option("--store", metavar="ID", help="Only roles on this store.")]
 REASON = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
 UNTIL = Annotated[
-    datetime | None, typer.Option("--until", metavar="TIME", help="When it ends, in UTC: 2026-01-31T12:00:00.")
+    str, typer.Option("--until", metavar="TIME", help="When it ends: 2026-01-31T12:00:00Z, or 8h from now.")
 ]
 
 MAYBE_PRINCIPAL = Annotated[str, typer.Argument(metavar="[PRINCIPAL ROLE]", help="A role to withdraw, as `withdraw`.")]
@@ -56,8 +57,8 @@ TOKENS_OF = Annotated[str, typer.Option("--principal", metavar="PRINCIPAL", help
 CLIENT = Annotated[str, typer.Option("--client", metavar="CLIENT", help="All tokens of a client; needs --issuer.")]
 ISSUER = Annotated[str, typer.Option("--issuer", metavar="NAME", help="The issuer, by its name in the settings.")]
 BEFORE = Annotated[
-    datetime | None,
-    typer.Option("--issued-before", metavar="TIME", help="Tokens issued before this time in UTC; else before now."),
+    str,
+    typer.Option("--issued-before", metavar="TIME", help="Tokens issued before this time, or before 1h ago; else now."),
 ]
 
 
@@ -79,6 +80,7 @@ def grant(
     from authz._proto.authz.v1.access_pb2 import GrantRequest
 
     given = _grant(principal, role, store, module, group)
+    _warn_of_nobody(session, principal)
     session.call("Grant", GrantRequest(grant=given))
     session.out.answer(_grant_value(given), f"granted {_grant_text(given)}")
 
@@ -146,8 +148,8 @@ def revoke(
     tokens_of: TOKENS_OF = "",
     client: CLIENT = "",
     issuer: ISSUER = "",
-    before: BEFORE = None,
-    until: UNTIL = None,
+    before: BEFORE = "",
+    until: UNTIL = "",
     reason: REASON = "",
 ) -> None:
     """Make tokens worthless; or, with PRINCIPAL and ROLE, take a role away.
@@ -170,18 +172,20 @@ def revoke(
     from authz._proto.authz.v1.access_pb2 import RevokeTokensRequest
 
     request = RevokeTokensRequest(
-        **named, issuer=issuer, issued_before=_time(before), expires_at=_time(until), reason=reason
+        **named, issuer=issuer, issued_before=_before(before), expires_at=_end(until), reason=reason
     )
+    _warn_of_nobody(session, tokens_of)
     _tell(session, session.call("RevokeTokens", request), "revoked")
 
 
 @app.command("suspend")
 @on_server
-def suspend(session: Session, principal: PRINCIPAL, *, until: UNTIL = None, reason: REASON = "") -> None:
+def suspend(session: Session, principal: PRINCIPAL, *, until: UNTIL = "", reason: REASON = "") -> None:
     """Refuse every call of a principal, until a time or until it is lifted."""
     from authz._proto.authz.v1.access_pb2 import SuspendRequest
 
-    request = SuspendRequest(principal=principal, expires_at=_time(until), reason=reason)
+    request = SuspendRequest(principal=principal, expires_at=_end(until), reason=reason)
+    _warn_of_nobody(session, principal)
     _tell(session, session.call("Suspend", request), "suspended")
 
 
@@ -262,11 +266,18 @@ def _tell(session: Session, answer: Answer, done: str) -> None:
 
 def _directive_value(message: pb.Directive) -> dict[str, Any]:
     import orjson
+    from google.protobuf.timestamp_pb2 import Timestamp
 
+    body = orjson.loads(message.body)
+    before = body.get("issued_before")
+    if isinstance(before, int | float):  # seconds since 1970
+        moment = Timestamp()
+        moment.FromMicroseconds(round(before * 1_000_000))
+        body["issued_before"] = moment.ToJsonString()
     value: dict[str, Any] = {
         "id": message.id,
         "kind": message.kind,
-        "body": orjson.loads(message.body),
+        "body": body,
         "reason": message.reason,
         "created_by": message.created_by,
         "created_at": message.created_at.ToJsonString(),
@@ -286,8 +297,29 @@ def _shown(directive: dict[str, Any]) -> dict[str, Any]:
     return directive | {"about": about}
 
 
+def _warn_of_nobody(session: Session, principal: str) -> None:
+    if principal and "/" not in principal:
+        session.out.warn(
+            f"`{principal}` is not of the form ISSUER/SUBJECT, cert/NAME or key/NAME: only a rule of"
+            " `access.certificates` makes such a principal"
+        )
+
+
+def _before(text: str) -> Timestamp | None:
+    """A moment, or a length of time ago."""
+    from authz.cli.audit.times import moment_of
+
+    return _time(moment_of(text, "--issued-before", SystemClock().now()))
+
+
+def _end(text: str) -> Timestamp | None:
+    """A moment, or a length of time from now."""
+    from authz.cli.audit.times import end_of
+
+    return _time(end_of(text, "--until", SystemClock().now()))
+
+
 def _time(moment: datetime | None) -> Timestamp | None:
-    """A time that an operator typed, which is in UTC."""
     if moment is None:
         return None
     from google.protobuf.timestamp_pb2 import Timestamp

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _CONFIG = Annotated[
     Path | None, typer.Option("--config", envvar=f"{PREFIX}CONFIG", help="TOML file with settings.", show_default=False)
 ]
+
+_OTHER = re.compile(PREFIX + "(CONFIG|ADDR|TOKEN|STORE|SERVICE_HOST|SERVICE_PORT.*|PORT(_.*)?)")
+"""Variables that are no settings: of our own client, and those that Kubernetes makes for a service named `authz`."""
 
 
 def build_app() -> typer.Typer:
@@ -52,6 +57,7 @@ def _command() -> Any:
         except InvalidSettings as error:
             raise UsageProblem(str(error)) from None
         _warn_of_passwords(flags)
+        _warn_of_unknown(os.environ)
         from authz.rpc.environment import prepare_environment
 
         prepare_environment(settings.tls)
@@ -78,6 +84,14 @@ def _warn_of_passwords(flags: dict[str, Any]) -> None:
             f" processes: use {PREFIX}DATASTORE_URI, the settings file, or the database's own password file",
             file=sys.stderr,
         )
+
+
+def _warn_of_unknown(variables: Iterable[str]) -> None:
+    """Tell of variables that look like settings, and are none: a misspelt one would be taken to hold."""
+    names = {_variable(name) for name in (*Settings.model_fields, *dict(leaves()))}
+    for variable in sorted(variables):
+        if variable.startswith(PREFIX) and variable not in names and not _OTHER.fullmatch(variable):
+            print(f"warning: no setting belongs to the variable {variable}", file=sys.stderr)
 
 
 def has_password(uri: str) -> bool:

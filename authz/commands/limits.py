@@ -28,5 +28,7 @@ class Limits:
     """Changes younger than this are not shown by ReadChanges."""
     max_token_lifetime: float = 3600.0
     """How many seconds a token of any issuer may be good for, leeway included: so long is its revocation kept."""
+    issuers: frozenset[str] = frozenset()
+    """The issuers of tokens, which orders may name; empty: they are not known."""
     cached_models: int = 1000
     """How many compiled models a process keeps."""

@@ -28,6 +28,10 @@ class Rights(Protocol):
         """Whether the caller may see records of calls: those of a store, or all for the empty id."""
         ...
 
+    def is_first_admin(self, principal_id: str) -> bool:
+        """Whether the configuration itself names a principal as administrator."""
+        ...
+
 
 class Records(Protocol):
     """What was recorded of calls and changes. Implemented by `audit`; asked by the handlers of its service."""

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -192,7 +193,7 @@ def _secret(settings: WebhookSettings, clock: Clock) -> Callable[[], bytes]:
     try:
         file = WatchedFile(settings.secret_file, first_secret, clock.monotonic)
     except (OSError, ValueError) as error:
-        raise _unreadable("secret_file", error) from None
+        raise _unreadable("secret_file", settings.secret_file, error) from None
     return lambda: file.value
 
 
@@ -203,7 +204,7 @@ def _context(settings: WebhookSettings, clock: Clock) -> Callable[[], ssl.SSLCon
     try:
         file = WatchedFile(settings.ca_file, _of_authorities, clock.monotonic)
     except (OSError, ValueError) as error:
-        raise _unreadable("ca_file", error) from None
+        raise _unreadable("ca_file", settings.ca_file, error) from None
     return lambda: file.value
 
 
@@ -214,9 +215,9 @@ def _of_authorities(raw: bytes) -> ssl.SSLContext:
         raise ValueError("not a PEM file of certificates") from None
 
 
-def _unreadable(name: str, error: OSError | ValueError) -> InvalidSettings:
+def _unreadable(name: str, path: Path, error: OSError | ValueError) -> InvalidSettings:
     why = (error.strerror or "unreadable").lower() if isinstance(error, OSError) else str(error)
-    return InvalidSettings(f"setting `alerts.webhooks.{name}`: {why}")
+    return InvalidSettings(f"setting `alerts.webhooks.{name}`: `{path}`: {why}")
 
 
 def _details(alert: Alert) -> dict[str, str | int | float]:

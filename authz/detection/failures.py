@@ -1,4 +1,4 @@
-"""Count failures to authenticate, by peer and by claimed subject. Told by the edge, asked by its limit of peers.
+"""Count failures to authenticate, by peer and by claimed subject. Told by the edge, asked by `watch`.
 
 Nothing here acts on a subject: whoever fails is not the one that he names, who must not be locked out by it.
 """
@@ -22,8 +22,6 @@ OVERALL = 50
 """How many times the failures of one are unusual for all together."""
 TOLD_A_MINUTE = 20
 """How many are told one by one; of further ones only how many there were."""
-FIRST_PENALTY, MAX_PENALTY = 0.25, 30.0
-"""Seconds."""
 SKETCH_BITS = 256
 MAX_SHOWN = 128
 
@@ -99,14 +97,6 @@ class AuthenticationFailures:
         self._all.add(site, now)
         if self._all.score > self._threshold * OVERALL:
             self._judge(self._all, now, "overall", {"reason": reason}, scale=OVERALL)
-
-    def penalty(self, peer: str) -> float:
-        """How many seconds a peer should wait before it may try again; 0 after few failures."""
-        found = self._peers.get(_site(peer))
-        if found is None:
-            return 0.0
-        beyond = found.at(self._clock.monotonic()) - self._threshold / 2
-        return 0.0 if beyond <= 0 else min(MAX_PENALTY, FIRST_PENALTY * 2 ** min(beyond, 16))
 
     def tick(self) -> list[Deviation]:
         """What is to be told since the last tick."""

@@ -82,6 +82,20 @@ class IndexRegistry:
             for callback in self._subscribers:
                 callback()
 
+    def current(self, store_id: str) -> TupleIndex | None:
+        """The live index if it is as fresh as `view` would give it by default; None when that must be asked about.
+
+        For those who ask at every call: the datastore's signal is looked at just the same, and nothing is waited for.
+        """
+        self._observe()
+        entry = self._entries.get(store_id)
+        if entry is None:
+            return None
+        index = entry.index
+        if index is None or entry.epoch < self._epoch or index.revision < entry.required:
+            return None
+        return index
+
     async def view(self, store_id: str, consistency: Consistency) -> TupleIndex | PartialView:
         """A view of the store, to be read before the next await when it is the live index.
 
@@ -91,6 +105,10 @@ class IndexRegistry:
 
         """
         mode = consistency.mode
+        if mode is Mode.MINIMIZE_LATENCY:
+            fresh = self.current(store_id)
+            if fresh is not None:
+                return fresh
         wanted = 0
         if mode in {Mode.AT_LEAST_AS_FRESH, Mode.AT_EXACT_SNAPSHOT}:
             wanted = self._decode(consistency.token, store_id)

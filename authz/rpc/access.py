@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from authz._proto.authz.v1 import access_pb2 as pb
 from authz.access.authorization import grants, list_grants, orders
-from authz.commands.directives import CAPTURE, REVOCATION, SUSPENSION
 from authz.commands.services import Services
 from authz.rpc.convert.access import directive_message, grant_message, grant_of, revocation_of, term_of
 from authz.rpc.exchange import Exchange
-
-KINDS = (REVOCATION, SUSPENSION, CAPTURE)
 
 
 async def grant(services: Services, exchange: Exchange, request: pb.GrantRequest) -> pb.GrantResponse:
@@ -51,7 +48,7 @@ async def suspend(services: Services, exchange: Exchange, request: pb.SuspendReq
 
 async def lift(services: Services, exchange: Exchange, request: pb.LiftRequest) -> pb.LiftResponse:
     """Lift."""
-    lifted = await orders.lift(services, exchange.call, request.id, KINDS)
+    lifted = await orders.lift(services, exchange.call, request.id, orders.KINDS)
     return pb.LiftResponse(directive=directive_message(lifted))
 
 

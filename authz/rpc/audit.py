@@ -6,11 +6,13 @@ What the inner steps found out is in the exchange. The recorder writes the recor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
+from google.protobuf.struct_pb2 import Value
 
 from authz.call import Completed
 from authz.errors import AuthzError
@@ -44,9 +46,11 @@ def audit(edge: Edge, _method: Method, inner: Proceed) -> Proceed:
                 exchange.response_bytes = answer.ByteSize()
             completed = _completed(exchange, code, started_at, clock.monotonic() - started)
             exchange.completed = completed
-            if observe is not None:
-                observe(completed)
-            note(completed)
+            try:
+                if observe is not None:
+                    observe(completed)
+            finally:
+                note(completed)
         if durable is not None:
             try:
                 await durable()
@@ -95,7 +99,34 @@ def _completed(exchange: Exchange, code: str, started_at: datetime, seconds: flo
 
 def _body_of(request: Message) -> Callable[[], JsonValue]:
     def body() -> JsonValue:
-        found: JsonValue = MessageToDict(request, preserving_proto_field_name=True)
-        return found
+        try:
+            return _plain(request)
+        except SerializeToJsonError:
+            # A number that JSON lacks must not keep the body out of the trail.
+            shown = type(request)()
+            shown.CopyFrom(request)
+            _spell_numbers(shown)
+            return _plain(shown)
 
     return body
+
+
+def _plain(request: Message) -> JsonValue:
+    found: JsonValue = MessageToDict(request, preserving_proto_field_name=True)
+    return found
+
+
+def _spell_numbers(message: Message) -> None:
+    """Put texts such as `nan` in the place of numbers that JSON lacks."""
+    if isinstance(message, Value) and not math.isfinite(message.number_value):  # which is 0 for another kind
+        message.string_value = str(message.number_value)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            parts = value.values() if field.message_type.fields_by_name["value"].message_type else ()
+        else:
+            parts = value if field.is_repeated else (value,)
+        for part in parts:
+            _spell_numbers(part)

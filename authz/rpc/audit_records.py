@@ -14,11 +14,12 @@ DEFAULT_RECORDS = 1000
 
 
 async def query(services: Services, exchange: Exchange, request: pb.QueryRecordsRequest) -> None:
-    """QueryRecords. Rights are asked for again at each record: a caller that follows may lose them meanwhile."""
+    """QueryRecords. Proof and rights are asked for again at each record: who follows may lose them meanwhile."""
     records, wanted, exchange.results = services.records, record_filter_of(request), 0
     limit = request.limit or DEFAULT_RECORDS
     lines = records.follow(wanted) if request.follow else records.query(wanted, limit=limit)
     async for line in lines:
+        await exchange.confirm()
         if not await services.rights.may_audit(exchange.call, request.store_id):
             raise Forbidden(DENIED)
         await exchange.send(pb.QueryRecordsResponse(record=line.decode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from authz.access.authentication import bearer
@@ -56,9 +57,28 @@ def authenticate(edge: Edge, method: Method, inner: Proceed) -> Proceed:
         lacking = demand(principal, scope, path)
         if lacking is not None:
             raise Unauthenticated(f"the call demands {lacking}")
+        if method.is_streaming:
+            exchange.confirm = _confirmation(guard, exchange, token)
         return await inner(exchange)
 
     return identify
+
+
+def _confirmation(guard: Guard, exchange: Exchange, token: str) -> Callable[[], Awaitable[None]]:
+    """What to ask before more is sent: a stream must not outlive the proof of its caller."""
+    authenticator, method = guard.authenticator, exchange.method
+
+    async def confirm() -> None:
+        principal = authenticator.known(token, exchange.certificate)
+        if principal is None:
+            principal = await authenticator.verify(token, exchange.certificate)
+        if principal != exchange.call.principal:
+            raise Unauthenticated("the credential proves somebody else now")
+        lacking = guard.strong.demand(principal, method.scope, method.path)
+        if lacking is not None:
+            raise Unauthenticated(f"the call demands {lacking}")
+
+    return confirm
 
 
 async def _verify(edge: Edge, guard: Guard, exchange: Exchange, token: str) -> Principal:

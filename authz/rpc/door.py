@@ -57,6 +57,7 @@ class Door:
             self.refused += 1
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the request did not arrive in time")
         if not isinstance(payload, bytes):  # grpc says that there is none
+            self.refused += 1
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call has no request")
         return payload
 

@@ -12,6 +12,7 @@ from authz.access.limits.peers import PeerLimiter
 from authz.audit.recorder import Recorder
 from authz.commands.services import Services
 from authz.detection import AuthenticationFailures, Detector
+from authz.rpc.refusal_lines import RefusalLines
 from authz.settings.deprecations import Deprecation
 from authz.settings.limits import Costs
 from authz.telemetry.telemetry import Telemetry
@@ -55,3 +56,4 @@ class Edge:
     """Let broken invariants escape with their traceback; for tests."""
     max_message_bytes: int = 616_448
     gate: Gate = field(default_factory=Gate)
+    refusal_lines: RefusalLines = field(default_factory=RefusalLines)

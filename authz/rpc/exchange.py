@@ -62,6 +62,10 @@ async def _nowhere(_answer: Message) -> None:
     raise RuntimeError("this method answers once")
 
 
+async def _as_before() -> None:
+    """Nothing: who need not prove who it is stays who it is."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """One call. `initial` and `trailing` are metadata to send; `failure` is set by the step `errors`."""
@@ -76,6 +80,8 @@ class Exchange:
     """The message in `payload`, once the chain has read and validated it."""
     send: Callable[[Message], Awaitable[None]] = _nowhere
     """Sends one of many answers."""
+    confirm: Callable[[], Awaitable[None]] = _as_before
+    """Raises once the caller's proof is good no longer; for handlers that answer for a long time."""
     certificate: bytes | None = None
     """The caller's certificate as PEM, when the transport verified one."""
     store_id: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from authz.rpc.exchange import Exchange, Method, Proceed
+from authz.rpc.refusal_lines import FREE
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -23,12 +24,13 @@ _log = structlog.get_logger(__name__)
 def observe(edge: Edge, method: Method, inner: Proceed) -> Proceed:
     """The step: one span, one measurement and one line a call, without bodies, tokens or secrets.
 
-    Calls of every object access are logged at debug level, unless they fail.
+    Calls of every object access are logged at debug level, unless they fail. Floods of refusals are counted.
     """
     watch = edge.telemetry.watch(method.service, method.name)
     logger = _log.bind()  # once: binding costs more than the rest
     level = logging.DEBUG if method.is_frequent else logging.INFO
     is_silent = not logger.is_enabled_for(level)
+    lines = edge.refusal_lines
 
     async def look(exchange: Exchange) -> Message | None:
         span = watch.begin(exchange.metadata)
@@ -39,9 +41,10 @@ def observe(edge: Edge, method: Method, inner: Proceed) -> Proceed:
             completed = exchange.completed
             if completed is not None:
                 watch.end(span, completed)
-                if completed.code != "OK" or not is_silent:
+                code = completed.code
+                if (code != "OK" or not is_silent) and (code not in FREE or lines.has_line()):
                     fields = _fields(exchange, completed)
-                    logger.log(level if completed.code == "OK" else logging.INFO, "rpc", **fields)
+                    logger.log(level if code == "OK" else logging.INFO, "rpc", **fields)
 
     return look
 

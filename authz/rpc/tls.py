@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import grpc
 import structlog
 
+from authz.access.authentication.expiry import ends_at
 from authz.settings import InvalidSettings
 
 if TYPE_CHECKING:
@@ -35,18 +36,28 @@ _log = structlog.get_logger(__name__)
 _State = tuple[tuple[int, int, int], ...]
 
 
-def server_credentials(settings: TlsSettings) -> grpc.ServerCredentials:
-    """Credentials that follow their files, and speak no older version than the settings say. Blocks for a moment.
+def open_certificates(settings: TlsSettings) -> ServerCertificates:
+    """The pair to serve with. Blocks for a moment.
 
     Raises:
-        InvalidSettings: a file that cannot be read or does not fit the others, or TLS 1.2 that cannot be refused
-            because grpc was imported before `environment.prepare_environment` was called.
+        InvalidSettings: a file that cannot be read or does not fit the others.
 
     """
     try:
-        certificates = ServerCertificates(settings)
+        return ServerCertificates(settings)
     except (OSError, ValueError) as error:
         raise InvalidSettings(f"setting `tls`: {_why(error)}") from None
+
+
+def server_credentials(settings: TlsSettings, certificates: ServerCertificates | None = None) -> grpc.ServerCredentials:
+    """Credentials that follow their files, and speak no older version than the settings say. Blocks for a moment.
+
+    Raises:
+        InvalidSettings: as `open_certificates`, or TLS 1.2 that cannot be refused because grpc was imported before
+            `environment.prepare_environment` was called.
+
+    """
+    certificates = open_certificates(settings) if certificates is None else certificates
     credentials = grpc.dynamic_ssl_server_credentials(
         certificates.configuration,
         cast("Callable[[], grpc.ServerCertificateConfiguration]", certificates.changed),  # None is allowed: no change
@@ -77,6 +88,8 @@ class ServerCertificates:
         self._seen = self._look()
         self.pair = (b"", b"")
         """Key and certificate."""
+        self.ends_at = 0.0
+        """When that certificate, or one that it rests on, ends: in seconds since 1970."""
         self.configuration = self._read(self._seen)
         """What they said first."""
         if self._key.stat().st_mode & stat.S_IROTH:
@@ -119,10 +132,11 @@ class ServerCertificates:
         if self._authority is not None:
             authority = self._authority.read_bytes()
             _check_authority(context, authority, self._authority)
-        self.pair = (self._key.read_bytes(), self._cert.read_bytes())
+        pair = (self._key.read_bytes(), self._cert.read_bytes())
         if self._look() != state:  # what was checked may not be what was read
             raise ValueError("the files are being changed")
-        return grpc.ssl_server_certificate_configuration([self.pair], authority)
+        self.pair, self.ends_at = pair, ends_at(pair[1])
+        return grpc.ssl_server_certificate_configuration([pair], authority)
 
 
 def peer_certificate(context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:

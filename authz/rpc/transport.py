@@ -12,6 +12,8 @@ from authz.settings.limits import LimitsSettings
 
 _MILLIS = 1000
 _MAX_PING_STRIKES = 2
+_MAX_PENDING = 4096
+"""How many calls may wait for the event loop; what they may hold of memory is this times their metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ def channel_options(limits: LimitsSettings, max_message_bytes: int) -> list[tupl
         ("grpc.http2.max_ping_strikes", _MAX_PING_STRIKES),
         ("grpc.server_handshake_timeout_ms", _ms(limits.handshake_timeout)),
         ("grpc.http2.settings_timeout", _ms(limits.handshake_timeout)),
+        # Beyond the first grpc drops calls at random, those of good callers too, and beyond the second all: by default
+        # 1000 and 3000, which some ten connections fill.
+        ("grpc.server.max_pending_requests", _MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * _MAX_PENDING),
         ("grpc.so_reuseport", 0),
     ]
 

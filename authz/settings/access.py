@@ -15,7 +15,7 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 """Signatures with a public key only: a secret that verifies could also sign."""
 ScopeName = Literal["check", "read", "write", "model", "admin"]
 
-RESERVED_NAMES = frozenset({"cert", "key", "anonymous", "group"})
+RESERVED_NAMES = frozenset({"cert", "key", "anonymous", "group", "service"})
 """What principals of other kinds begin with."""
 MAX_PRINCIPAL_BYTES = 400
 
@@ -128,7 +128,8 @@ class CertificateRule(Section):
     """A table `[[access.certificates]]`: who the holder of a client certificate is. The first that matches counts."""
 
     pattern: Text
-    """The identity in the certificate: a SPIFFE id, else a DNS name, else a common name; `*` stands for any text."""
+    """The identity in the certificate: a SPIFFE id, else a DNS name, else a common name. `*` stands for any text
+    without `/`; at the end for any text."""
     principal: PrincipalId | None = None
     """Who that is; without it `cert/IDENTITY`."""
     scopes: tuple[ScopeName, ...] | None = None
@@ -182,7 +183,8 @@ class AccessSettings(Section):
     cached_tokens: Count = 10_000
     """How many verified tokens are remembered."""
     cached_seconds: float = Field(default=60.0, gt=0, le=300)
-    """For how many seconds a signature counts as verified. Time, revocation and binding are checked at every call."""
+    """For how many seconds a signature counts as verified, unless the issuer's keys change. Time, revocation and
+    binding are checked at every call."""
     cached_certificates: Count = 4096
     """How many client certificates are remembered."""
 
@@ -190,6 +192,13 @@ class AccessSettings(Section):
     def longest_lifetime(self) -> float:
         """After how many seconds no token that was issued until now is accepted any more."""
         return max((each.max_lifetime + 2 * each.leeway for each in self.issuers), default=0.0)
+
+    @model_validator(mode="after")
+    def _admins_can_exist(self) -> Self:
+        for name in self.admins:
+            if name == "anonymous" or name.startswith("group:"):
+                raise ValueError(f"`{name}` cannot be who calls: name ISSUER/SUBJECT, cert/NAME or key/NAME")
+        return self
 
     @model_validator(mode="after")
     def _issuers_are_distinct(self) -> Self:

@@ -22,7 +22,8 @@ class AuditSettings(Section):
     Empty: calls are not recorded. Changes always are, in the database, in the transaction that makes them."""
     key_file: Path | None = None
     """The keys that seal the records, one a line as `ID:KEY` (base64 or hex, at least 32 bytes), newest first: the
-    first seals, the others only verify. Read again when it changes. Without a key one is kept in the datastore, and
+    first seals, the others only verify. Read again when it changes. On several nodes a new key stands second everywhere
+    before it becomes the first anywhere. Without a key one is kept in the datastore, and
     whoever can write there can forge the trail."""
     key: SecretStr | None = None
     """The same lines as text, for where there is no file."""

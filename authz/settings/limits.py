@@ -136,8 +136,9 @@ class LimitsSettings(Section):
     """How many calls a process has open at a time; the next is refused."""
     max_calls_per_peer: Count = 4096
     """How many of them one address may have. A gateway is one address."""
-    max_concurrent_streams: Count = 1024
-    """How many calls one connection may have open; further ones may be refused as unavailable."""
+    max_concurrent_streams: Count = 2048
+    """How many calls one connection may have open; further ones are held back by the client or refused as unavailable.
+    While more than some thousand wait, of all connections together, grpc drops calls at random."""
     max_connections: Count = 8192
     """How many connections a process accepts."""
     max_watches: Count = 64

@@ -10,9 +10,22 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import SettingsError
 
 from authz.settings.tree import PREFIX, Settings
 from authz.settings.types import InvalidSettings, Section
+
+_SAYINGS = {
+    "extra_forbidden": "there is no such setting",
+    "model_type": "expected a table",
+    "dict_type": "expected a table",
+    "tuple_type": "expected a list",
+    "missing": "it is required",
+    "path_type": "expected a path",
+}
+"""What is said of some errors by their type, in the words of an operator."""
+_SHOWING = ("_parsing", "literal_error", "enum", "greater_than", "less_than", "finite_number", "_equal")
+"""Types of errors, or their ends, whose input is a number or a word to choose, and so never a secret."""
 
 
 def load_settings(flags: Mapping[str, object] | None = None, config: Path | None = None) -> Settings:
@@ -34,7 +47,11 @@ def load_settings(flags: Mapping[str, object] | None = None, config: Path | None
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise InvalidSettings("; ".join(_complaint(entry) for entry in error.errors(include_input=False))) from None
+        raise InvalidSettings("; ".join(map(_complaint, _causes(error)))) from None
+    except SettingsError as error:
+        # Its text is ours to find out: what it quotes may be a secret.
+        name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        raise InvalidSettings(f"setting `{name}`: a variable of it is not the JSON that it takes") from None
 
 
 def section_of(field: FieldInfo) -> type[Section] | None:
@@ -67,9 +84,26 @@ def _in_env(name: str) -> bool:
     return any(given.upper() == variable for given in os.environ)
 
 
+def _causes(error: ValidationError) -> list[Any]:
+    """Its errors, without those that only follow from one within."""
+    entries: list[Any] = list(error.errors(include_url=False))
+    places = [entry["loc"] for entry in entries]
+    return [
+        entry
+        for entry in entries
+        if not any(len(place) > len(entry["loc"]) and place[: len(entry["loc"])] == entry["loc"] for place in places)
+    ]
+
+
 def _complaint(entry: Any) -> str:
-    name = ".".join(str(part) for part in entry["loc"])
-    return f"setting `{name}`: {entry['msg'].lower().removeprefix('value error, ')}"
+    # What stands in brackets is pydantic's own name for a key or a part of a choice.
+    name = ".".join(str(part) for part in entry["loc"] if "[" not in str(part))
+    kind, message = entry["type"], entry["msg"].removeprefix("Value error, ")
+    said = _SAYINGS.get(kind, message[:1].lower() + message[1:])
+    if kind.endswith("too_short"):
+        said = f"too short: expected at least {entry['ctx']['min_length']}, got {entry['ctx']['actual_length']}"
+    is_shown = kind.endswith(_SHOWING) or kind.startswith(_SHOWING)
+    return f"setting `{name}`: {said}" + (f", got `{entry['input']}`" if is_shown else "")
 
 
 def _read_file(config: Path) -> dict[str, Any]:

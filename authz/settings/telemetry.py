@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from authz.settings.types import Address, Name, Seconds, Section
+from authz.settings.types import Name, Seconds, Section, address
 
 
 def _endpoint(text: str) -> str:
@@ -18,12 +18,13 @@ def _endpoint(text: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+OptionalAddress = Annotated[str, AfterValidator(lambda text: text and address(text))]
 
 
 class TelemetrySettings(Section):
     """The table `[telemetry]`."""
 
-    metrics_addr: Address | Literal[""] = ""
+    metrics_addr: OptionalAddress = ""
     """Where `/metrics`, `/livez` and `/readyz` are served over plain HTTP; port 0 picks a free one; empty: nowhere."""
     metrics_insecure: bool = False
     """Serve them beyond loopback all the same: whoever reaches the port sees loads and the state of the parts."""

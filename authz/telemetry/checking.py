@@ -60,11 +60,13 @@ def _check_collector(settings: TelemetrySettings, *, insecure: bool) -> None:
     try:
         header_source(settings.otlp_headers, settings.otlp_headers_file, time.monotonic)
     except OSError as error:
+        why = (error.strerror or "unreadable").lower()
         raise InvalidSettings(
-            f"cannot read `{settings.otlp_headers_file}`: {(error.strerror or 'unreadable').lower()}"
+            f"setting `telemetry.otlp_headers_file`: cannot read `{settings.otlp_headers_file}`: {why}"
         ) from None
     except ValueError as error:
-        raise InvalidSettings(f"setting `telemetry.otlp_headers`: {error}") from None
+        name = "otlp_headers" if settings.otlp_headers_file is None else "otlp_headers_file"
+        raise InvalidSettings(f"setting `telemetry.{name}`: {error}") from None
 
 
 def _is_installed(module: str) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
+from authz.audit.cef import cef_lines
 from authz.audit.chain import NODE
 from authz.audit.floods import MAX_SOURCES, SINGLE, Floods
+from authz.audit.ocsf import ocsf_event
 from authz.audit.redaction import Redaction
 from authz.call import ANONYMOUS, Completed
 from authz.store.sql import SqlDatastore
@@ -70,9 +73,13 @@ def test_sources_are_counted_apart_and_bounded() -> None:
     assert len(floods) <= MAX_SOURCES + 1
     payloads = floods.take(Redaction((), keys()))
     assert len(floods) == 0
-    import orjson
-
-    assert sum(orjson.loads(b"{%b}" % each.members)["count"] for each in payloads) == 7 * 20 - single + 5000
+    told = [orjson.loads(b"{%b}" % each.members) for each in payloads]
+    (others,) = [each for each in told if each.get("sources") == "many"]
+    assert not {"peer", "principal", "request_id"} & others.keys()
+    record = {"chain": "node/x", "seq": 1} | others
+    assert orjson.dumps(ocsf_event(record))
+    assert "CEF:0" in next(iter(cef_lines(record)))
+    assert sum(each["count"] for each in told) == 7 * 20 - single + 5000
 
 
 def test_a_new_second_begins_anew() -> None:

@@ -13,15 +13,31 @@ import pytest
 import structlog
 from ulid import ULID
 
-from authz.audit.chain import CHECKPOINTS, NODE
+from authz.audit.chain import CHECKPOINTS, NODE, extend
 from authz.audit.checkpoint import Checkpoint, UnknownSigner, checkpoints_in, read_checkpoint
+from authz.audit.payloads import change_payload
+from authz.audit.redaction import Redaction
 from authz.audit.verify import Report, verify_trail
 from authz.errors import Unavailable
 from authz.store.api import TupleWrite
 from authz.store.sql import open_datastore
 from authz.tuples import RelationshipTuple
 from tests.audit.conftest import BY, Written
-from tests.audit.support import START, STORE, Clock, Flaky, completed, key, keys, lines, opened, records, ring, trailing
+from tests.audit.support import (
+    START,
+    STORE,
+    Clock,
+    Flaky,
+    completed,
+    entry,
+    key,
+    keys,
+    lines,
+    opened,
+    records,
+    ring,
+    trailing,
+)
 
 CHAIN = f"store/{STORE}"
 HEAD = "SELECT sequence, mac, base_sequence, base_mac, key_id, seal FROM audit_chains WHERE chain = ?"
@@ -229,3 +245,12 @@ async def test_checkpoints_of_many_chains_are_split(written: Written, monkeypatc
         assert len(found) >= 2
         assert all(len(each["heads"]) <= 2 for each in found)
         assert orjson.dumps(found[0]["heads"])
+
+
+def test_a_record_that_quotes_a_checkpoint() -> None:
+    """What callers put into a body or a tuple is no checkpoint, and does not keep a file from being read."""
+    quoted = change_payload(entry(after={"kind": "checkpoint", "signature": "no"}), Redaction((), keys()))
+    segment, _ = extend("file/1", None, [quoted], ring())
+    assert list(checkpoints_in(segment.body.splitlines(), ring())) == []
+    with pytest.raises(ValueError, match="line 1"):
+        list(checkpoints_in([b'{"kind":"checkpoint","signature":"no"}'], ring()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from authz.audit.chain import Payload
 from authz.audit.inspect import Inspection
 from authz.audit.payloads import note_payload
+from authz.audit.sinks import stdout
+from authz.audit.sinks.sink import SinkProblem
 from authz.audit.sinks.stdout import StdoutSink
 from tests.audit.support import START, Clock, completed, keys, opened, ring, trailing
 
@@ -49,6 +52,29 @@ async def test_standard_output_gets_whole_lines(monkeypatch: pytest.MonkeyPatch)
         lines = file.read().splitlines()
     assert [orjson.loads(line)["note"] for line in lines] == ["a", "b", "c"]
     assert _follows(lines)
+
+
+async def test_standard_output_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write fails instead of holding a thread for ever, which would keep the process from ending; nothing is
+    torn when the reader comes."""
+    monkeypatch.setattr(stdout, "PATIENCE", 0.05)
+    reading, writing = os.pipe()
+    sink, batch = StdoutSink(keys(), Clock(), writing), _notes(*(f"{number:01000}" for number in range(100)))
+    with pytest.raises(SinkProblem, match="nobody reads"):
+        await asyncio.wait_for(sink.write(batch), 5)
+    found: list[bytes] = []
+
+    def read() -> None:
+        with os.fdopen(reading, "rb") as file:
+            found.extend(file)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    await sink.write(batch)
+    os.close(writing)
+    reader.join(5)
+    assert len(found) == 100
+    assert _follows([line.rstrip() for line in found])
 
 
 def _follows(lines: list[bytes]) -> bool:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VARIABLES = ("AUTHZ_ADDR", "AUTHZ_STORE", "AUTHZ_TOKEN", "AUTHZ_CONFIG", "AUTHZ_DATASTORE_URI")
+VARIABLES = (
+    "AUTHZ_ADDR",
+    "AUTHZ_STORE",
+    "AUTHZ_TOKEN",
+    "AUTHZ_CONFIG",
+    "AUTHZ_DATASTORE_URI",
+    # For the tests themselves: no settings, of which the program would warn.
+    "AUTHZ_PROPERTY_EXAMPLES",
+    "AUTHZ_CONFORMANCE_DIR",
+)
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,35 @@ async def test_own_writes_are_seen_before_they_are_acknowledged(datastore: SqlDa
     assert await holds(await node.indexes.view(STORE, FRESH), 1)
 
 
+async def test_what_is_at_hand_is_as_fresh_as_what_is_asked_for(
+    datastore: SqlDatastore, other_node: SqlDatastore
+) -> None:
+    """Without waiting there is an index only while nothing may have been committed that it has not taken in."""
+    node, other = Node(datastore), Node(other_node)
+    assert node.indexes.current(STORE) is None
+    revision = await node.add(0)
+    assert node.indexes.current(STORE) is None
+    live = await node.indexes.view(STORE, FRESH)
+    assert live.revision == revision
+    while node.indexes.current(STORE) is None:  # PostgreSQL tells of our own commit as well
+        await asyncio.sleep(0.01)
+        await node.indexes.view(STORE, FRESH)
+    assert node.indexes.current(STORE) is live
+    await node.add(1)
+    found = node.indexes.current(STORE) or await node.indexes.view(STORE, FRESH)
+    assert await holds(found, 1)
+    revision = await other.add(2)
+    await node.indexes.view(STORE, Consistency(Mode.AT_LEAST_AS_FRESH, TOKENS.encode(STORE, revision)))
+    await other.remove(2)
+    for _ in range(200):
+        at_hand = node.indexes.current(STORE)
+        if at_hand is None:  # SQLite at once, PostgreSQL when the signal has come
+            assert not await holds(await node.indexes.view(STORE, FRESH), 2)
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the commit of another node went unnoticed")
+
+
 async def test_a_load_goes_on_when_its_caller_leaves(datastore: SqlDatastore) -> None:
     """A store that takes longer to load than its callers wait is served all the same."""
     node = Node(datastore)

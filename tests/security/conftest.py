@@ -15,6 +15,7 @@ from authz._proto.authz.v1.access_pb2_grpc import AccessServiceStub
 from authz._proto.authz.v1.audit_pb2_grpc import AuditServiceStub
 from authz.access.authentication import new_key
 from authz.app import Serving, serving
+from authz.clock import Clock, SystemClock
 from authz.settings import Settings
 from tests.support.issuer import LocalIssuer
 from tests.wire.support import Client, connect
@@ -100,10 +101,12 @@ def secured_settings(folder: Path, issuer: LocalIssuer, **given: Any) -> tuple[S
 
 
 @asynccontextmanager
-async def running(folder: Path, issuer: LocalIssuer, **given: Any) -> AsyncIterator[Secured]:
+async def running(
+    folder: Path, issuer: LocalIssuer, *, clock: Clock | None = None, **given: Any
+) -> AsyncIterator[Secured]:
     """A secured service while the block runs."""
     settings, key = secured_settings(folder, issuer, **given)
-    async with serving(settings) as service:
+    async with serving(settings, clock or SystemClock()) as service:
         found = Secured(service, issuer, key)
         try:
             yield found

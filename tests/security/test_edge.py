@@ -316,3 +316,19 @@ async def test_with_audit_sync_the_record_is_there_before_the_answer(tmp_path: P
         stream = audit_stub(admin).QueryRecords(audit_pb2.QueryRecordsRequest(request_id="wrote"))
         kinds = {json.loads(each.record)["kind"] async for each in stream}
         assert kinds == {"call", "change"}
+
+
+async def test_granted_admins_cannot_lock_out_those_of_the_configuration(secured: Secured) -> None:
+    """
+    Whoever was made an administrator by grant can neither suspend nor revoke one that the configuration names.
+    """
+    grant = access_pb2.Grant(principal="main/boss", role="admin")
+    await access_stub(secured.as_admin()).Grant(access_pb2.GrantRequest(grant=grant))
+    boss = access_stub(secured.as_program("boss"))
+    for order in (
+        boss.Suspend(access_pb2.SuspendRequest(principal="key/root")),
+        boss.RevokeTokens(access_pb2.RevokeTokensRequest(principal="key/root")),
+    ):
+        assert (await refusal(order))[0] is DENIED
+    await boss.Suspend(access_pb2.SuspendRequest(principal="main/shop"))
+    assert (await secured.as_admin().stub.ListStores(pb.ListStoresRequest())).stores == []

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+import structlog
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -31,6 +32,7 @@ OK = grpc.StatusCode.OK
 QUESTION = "document:1#viewer@user:anne"
 MANY = 2000
 """Objects of a list that nobody reads."""
+LIST_STORES = "/openfga.v1.OpenFGAService/ListStores"
 NOTICEABLE = 64 * 1024 * 1024
 
 
@@ -171,6 +173,23 @@ async def test_limits_may_be_off(tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await one.client.stub.ListStores(pb.ListStoresRequest(), metadata=(("x", "y" * 20_000),))
         assert caught.value.code() is EXHAUSTED
+
+
+async def test_a_flood_of_strangers_drops_nobody_else(tmp_path: Path) -> None:
+    """While some connections push as many calls as they can, others wait longer, and none of their calls is lost; the
+    log tells how many were refused, in few lines."""
+    generous = limits(peer="1000000/second", failures="1000000/second")
+    async with callers(tmp_path, generous, "one") as (one, stranger), AsyncExitStack() as stack:
+        port = int(stranger.client.service.grpc_address.rpartition(":")[2])
+        peers = [await stack.enter_async_context(connected(port)) for _ in range(8)]
+        with structlog.testing.capture_logs() as logs:
+            for peer in peers:
+                peer.send(*(headers(each, LIST_STORES) + message(each) for each in range(1, 4000, 2)))
+            codes = [await one.code("ListStores", pb.ListStoresRequest()) for _ in range(10)]
+            for peer in peers:
+                await peer.read_for(0.05)
+        assert codes == [OK] * 10
+        assert len([each for each in logs if each.get("grpc_code") == "UNAUTHENTICATED"]) < 200
 
 
 async def many_objects(client: Client) -> str:

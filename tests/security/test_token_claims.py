@@ -33,7 +33,7 @@ from tests.access.authentication.support import (
     signed,
     token_at,
 )
-from tests.support.authority import CertificateAuthority
+from tests.support.certificates import CertificateAuthority
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -156,6 +156,13 @@ def test_an_empty_datastore_is_not_opened(empty_uri: str) -> None:
         open_datastore(empty_uri)
 
 
+def test_to_open_makes_no_file(tmp_path: Path) -> None:
+    """A path that was mistyped is told, and nothing is left there."""
+    with pytest.raises(errors.DatastoreBehind, match="no file"):
+        open_datastore(f"sqlite:///{tmp_path}/other.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_newer_datastore_is_neither_opened_nor_migrated(empty_uri: str, engine: Engine) -> None:
     """The message names both migrations, and asks for a newer program."""
     migrate_datastore(empty_uri)

@@ -30,7 +30,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.authority import CertificateAuthority, Issued
+    from tests.support.certificates import CertificateAuthority, Issued
 
 OPENID, OAUTH = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 KEYS, TOKEN, ELSEWHERE = "/keys", "/token", "/elsewhere"

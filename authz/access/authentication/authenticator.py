@@ -15,9 +15,11 @@ from cachetools import LRUCache
 from authz.access.authentication.certificates import CertificateReader
 from authz.access.authentication.credential import Credential
 from authz.access.authentication.files import watched
+from authz.access.authentication.keyset import KeySet
 from authz.access.authentication.parsing import MAX_TOKEN_BYTES
 from authz.access.authentication.preshared import KeyTable, find_key, parse_key_file
 from authz.access.authentication.revocations import Revocations
+from authz.access.authentication.sources import KeySource
 from authz.access.authentication.tokens import TokenVerifier
 from authz.call import Principal
 from authz.clock import Clock
@@ -34,8 +36,10 @@ class _Known(NamedTuple):
     credential: Credential
     until: float
     """When the signature counts as verified no longer, on the monotonic clock."""
-    keys: KeyTable | None
-    """The table that a preshared key was found in: another table may not have it."""
+    keys: KeyTable | KeySet | None
+    """The table that a preshared key was found in, or the keys of the issuer of a token: others may not have it."""
+    source: KeySource | None = None
+    """Where the keys of the issuer are from."""
 
 
 class _Failure(NamedTuple):
@@ -138,7 +142,7 @@ class Authenticator:
         if known is None or self._clock.monotonic() >= known.until:
             self.misses += 1
             return None
-        if known.keys is not None and (self._keys is None or self._keys.value is not known.keys):
+        if known.keys is not (self._key_table() if known.source is None else known.source.keys):
             self.misses += 1
             return None
         self.hits += 1
@@ -185,7 +189,7 @@ class Authenticator:
         if not token.isascii():
             raise InvalidBearerToken("the token is not ASCII")
         digest = hashlib.sha256(token.encode()).digest()
-        keys = None if self._keys is None else self._keys.value
+        keys = self._key_table()
         credential = None if keys is None else find_key(keys, digest)
         if credential is not None:
             self._remember(digest, credential, keys)
@@ -205,9 +209,14 @@ class Authenticator:
             until = self._clock.monotonic() + FAILURE_SECONDS
             self._failures[digest] = _Failure(type(error), error.message, until)
             raise
-        self._remember(digest, credential, None)
+        self._remember(digest, credential, candidate.keys, candidate.source)
         return credential
 
-    def _remember(self, digest: bytes, credential: Credential, keys: KeyTable | None) -> None:
+    def _key_table(self) -> KeyTable | None:
+        return None if self._keys is None else self._keys.value
+
+    def _remember(
+        self, digest: bytes, credential: Credential, keys: KeyTable | KeySet | None, source: KeySource | None = None
+    ) -> None:
         until = self._clock.monotonic() + self._settings.cached_seconds
-        self._known[digest] = _Known(credential, until, keys)
+        self._known[digest] = _Known(credential, until, keys, source)

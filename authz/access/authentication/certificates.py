@@ -96,12 +96,20 @@ def _identity(certificate: x509.Certificate) -> str:
     if not names:
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         names = [str(each.value) for each in common] if len(common) == 1 else []
-    identity = names[0].lower() if names else ""
+    identity = _lower(names[0]) if names else ""
     return "" if "*" in identity or "/" in identity else identity
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+    # Whoever chooses one part of a SPIFFE id, as a tenant its own, must not reach into the parts that others stand for;
+    # nor may a pattern of host names match an id whose path ends like one.
+    body = "[^/]*".join(re.escape(part) for part in pattern.removesuffix("*").split("*"))
+    return re.compile(f"{body}.*" if pattern.endswith("*") else body)
+
+
+def _lower(name: str) -> str:
+    """Host names in the one spelling that counts. Only ASCII: beyond, two different names can have one lower case."""
+    return name.lower() if name.isascii() else name
 
 
 def _alternatives(certificate: x509.Certificate) -> tuple[list[str], list[str]]:

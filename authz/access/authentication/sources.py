@@ -150,7 +150,9 @@ class FetchedKeys:
         else:
             if self._keys is None or found.ids != self._keys.ids:
                 _log.info("issuer_keys_fetched", issuer=settings.name, keys=len(found.ids))
-            self._keys, self._fetched_at = found, self._clock.monotonic()
+            if found != self._keys:  # else what was verified by these keys stays verified
+                self._keys = found
+            self._fetched_at = self._clock.monotonic()
         finally:
             self._is_wanted.clear()
             self._flight = None

@@ -13,7 +13,7 @@ import jwt
 
 from authz.access.authentication.claims import ClaimReader
 from authz.access.authentication.credential import Credential
-from authz.access.authentication.keyset import PublicKey
+from authz.access.authentication.keyset import KeySet, PublicKey
 from authz.access.authentication.parsing import Parsed, parse_token
 from authz.access.authentication.sources import KeySource, key_source
 from authz.clock import Clock
@@ -28,6 +28,10 @@ class Candidate(NamedTuple):
     parsed: Parsed
     reader: ClaimReader
     key: PublicKey
+    keys: KeySet
+    """The keys that `key` is one of."""
+    source: KeySource
+    """Where they are from: once it has others, what `key` signed must be verified again."""
 
     def __repr__(self) -> str:
         return "Candidate()"
@@ -94,7 +98,8 @@ class TokenVerifier:
             raise InvalidBearerToken("the `typ` of the token is not accepted")
         if parsed.algorithm not in issuer.algorithms:
             raise InvalidBearerToken("the `alg` of the token is not accepted")
-        return Candidate(token, parsed, issuer.reader, await _key_of(issuer, parsed))
+        keys, key = await _key_of(issuer, parsed)
+        return Candidate(token, parsed, issuer.reader, key, keys, issuer.keys)
 
     def _issuer_of(self, parsed: Parsed) -> _Issuer | None:
         name = parsed.claims.get("iss")
@@ -107,7 +112,7 @@ class TokenVerifier:
             Unauthenticated: the token is not acceptable; one of its subclasses says why.
 
         """
-        token, parsed, reader, key = candidate
+        token, parsed, reader, key, _, _ = candidate
         try:
             self._signatures.decode(token, key, algorithms=[parsed.algorithm])
         except jwt.PyJWTError:
@@ -115,7 +120,7 @@ class TokenVerifier:
         return reader.read(parsed.claims)
 
 
-async def _key_of(issuer: _Issuer, parsed: Parsed) -> PublicKey:
+async def _key_of(issuer: _Issuer, parsed: Parsed) -> tuple[KeySet, PublicKey]:
     known = issuer.keys.keys
     if known is None or (parsed.key_id is not None and parsed.key_id not in known.ids):
         await issuer.keys.renew(parsed.key_id)
@@ -125,4 +130,4 @@ async def _key_of(issuer: _Issuer, parsed: Parsed) -> PublicKey:
     key = known.find(parsed.key_id, parsed.algorithm)
     if key is None:
         raise InvalidBearerToken(f"the token is not signed with a key of issuer `{issuer.settings.name}`")
-    return key
+    return known, key

@@ -22,13 +22,16 @@ from authz.call import Authentication, Call, Principal, Scope
 from authz.clock import Clock
 from authz.commands.registry import ModelRegistry
 from authz.consistency import Consistency
-from authz.errors import Bug
+from authz.errors import Bug, Forbidden
 from authz.index.memory import TupleIndex
 from authz.index.partial import PartialView
 from authz.index.registry import IndexRegistry
 
 DENIED = "the principal may not make this call"
 """What a refused caller is told: the same for every call, whether its store exists or not."""
+
+PREMATURE = "rights and orders can be given once callers must prove who they are: configure `access`"
+"""What everybody is told while authentication is off."""
 
 MAX_DECISIONS = 100_000
 MAX_LISTINGS = 256
@@ -87,8 +90,11 @@ class Authorizer:
         ask = self._asker(rule)
         find_store = _store_of_grant if rule.reach is Reach.GRANT else None
         is_reading = rule.is_reading
+        is_premature = rule.needs_proof and not self._enabled
 
         async def allows(call: Call, store_id: str, request: Any) -> bool:
+            if is_premature:
+                raise Forbidden(PREMATURE)
             principal = call.principal
             if principal.scopes is not None and scope not in principal.scopes:
                 return False
@@ -110,6 +116,10 @@ class Authorizer:
         """See `Rights`."""
         rule = Rule(Reach.RECORDS, "can_audit", "can_audit")
         return self._has_all(call.principal) or await self._asker(rule)(call, store_id, None)
+
+    def is_first_admin(self, principal_id: str) -> bool:
+        """See `Rights`."""
+        return principal_id in self._admins
 
     def _has_all(self, principal: Principal) -> bool:
         if not self._enabled:
@@ -172,7 +182,7 @@ class Authorizer:
         principal = call.principal
         if principal.authentication is Authentication.NONE:
             return False
-        view = await self._view()
+        view = self._current() or await self._view()
         key = (principal.id, principal.groups, action, object_)
         known = self._decisions.get(key)
         if known is not None:
@@ -203,14 +213,24 @@ class Authorizer:
             self._listings[key] = found
         return found
 
+    def _current(self) -> TupleIndex | None:
+        """The newest rights, if they are at hand; to be read before the next await."""
+        view = self._indexes.current(SYSTEM_STORE)
+        if view is not None:
+            self._forget_before(view.revision)
+        return view
+
     async def _view(self) -> TupleIndex | PartialView:
         """The newest rights; to be read before the next await."""
         view = await self._indexes.view(SYSTEM_STORE, _FRESH)
-        if view.revision != self._revision:
-            self._revision = view.revision
+        self._forget_before(view.revision)
+        return view
+
+    def _forget_before(self, revision: int) -> None:
+        if revision != self._revision:
+            self._revision = revision
             self._decisions.clear()
             self._listings.clear()
-        return view
 
 
 def _store_of_grant(store_id: str, request: Any) -> str:

@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 from authz.access.authorization.names import (
     GROUP,
+    GROUP_PREFIX,
     MODULE,
     SERVICE,
     STORE,
     SYSTEM_STORE,
+    check_group,
+    check_principal,
     decoded,
     group_object,
     holder,
@@ -50,9 +53,15 @@ async def give(services: Services, call: Call, grant: Grant) -> None:
     """Give a role; no error when it was given before. In force here when this returns.
 
     Raises:
-        InvalidRequest: there is no such role, or the names are malformed.
+        InvalidRequest: there is no such role, or the names are malformed, or such as no caller can have.
 
     """
+    if grant.principal.startswith(GROUP_PREFIX):
+        check_group(grant.principal.removeprefix(GROUP_PREFIX))
+    else:
+        check_principal(grant.principal)
+    if grant.group:
+        check_group(grant.group)
     await _commit(services, call, TupleWrite(writes=[tuple_of(grant)], on_duplicate=OnExisting.IGNORE))
 
 

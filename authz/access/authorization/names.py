@@ -10,6 +10,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from authz.errors import InvalidRequest
+from authz.settings.access import is_principal
 
 SYSTEM_STORE = "00000000000000000000SYSTEM"
 """The id of the store that holds the rights; no ULID of our time can equal it."""
@@ -67,6 +68,30 @@ def split_module(object_id: str) -> tuple[str, str]:
     return decoded(store_id), decoded(module)
 
 
+def check_principal(name: str) -> None:
+    """Refuse a name that no caller can have: what is given to it or ordered against it would have no effect.
+
+    Raises:
+        InvalidRequest: as it says.
+
+    """
+    if name.startswith(GROUP_PREFIX):
+        raise InvalidRequest(f"`{legible(name)}` is a group: name a principal")
+    if not is_principal(name):
+        raise InvalidRequest(f"`{legible(name)}` can be no principal: it has blanks, control characters or > 400 bytes")
+
+
+def check_group(name: str) -> None:
+    """As `check_principal`, of a group without its prefix."""
+    if not is_principal(name) or not all(name.partition("/")):
+        raise InvalidRequest(f"`{legible(name)}` can be no group: its name is ISSUER/GROUP, without blanks")
+
+
+def legible(text: str) -> str:
+    """The beginning of a name for a message, control characters escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:64])
+
+
 def holder(principal: str) -> str:
     """Whom a grant names, as the user of a tuple: a principal, or with a leading `group:` the members of a group.
 
@@ -80,7 +105,7 @@ def holder(principal: str) -> str:
     else:
         user = principal_user(principal)
     if user is None:
-        raise InvalidRequest(f"a name needs 1 to {MAX_ENCODED} bytes when percent-encoded: got `{principal[:64]}`")
+        raise InvalidRequest(f"a name needs 1 to {MAX_ENCODED} bytes when percent-encoded: got `{legible(principal)}`")
     return user
 
 

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from authz.access.authorization.names import check_principal, legible
 from authz.call import Call
 from authz.commands.directives import CAPTURE, REVOCATION, SUSPENSION
 from authz.commands.services import Services
-from authz.errors import InvalidRequest
+from authz.errors import Forbidden, InvalidRequest
 from authz.store.directives import Directive
 from authz.tuples import JsonValue
 
+KINDS = (REVOCATION, SUSPENSION, CAPTURE)
 MAX_CAPTURE = timedelta(days=1)
 
 
@@ -56,11 +58,16 @@ async def revoke_tokens(services: Services, call: Call, revocation: Revocation, 
     The revocation of a principal holds until it is lifted: its keys and certificates may be good for years.
 
     Raises:
-        InvalidRequest: the issuer is missing, or a time makes no sense.
+        InvalidRequest: the issuer is missing or unknown, no caller can have the name, or a time makes no sense.
 
     """
     now = services.clock.now()
     body = _revocation_body(revocation, now)
+    _check_may_order(services, call, revocation.principal)
+    issuers = services.limits.issuers
+    if revocation.issuer and issuers and revocation.issuer not in issuers:
+        known = ", ".join(f"`{each}`" for each in sorted(issuers))
+        raise InvalidRequest(f"no issuer is called `{legible(revocation.issuer)}` in the settings: use one of {known}")
     if term.expires_at is None and not revocation.principal:
         term = term._replace(expires_at=now + timedelta(seconds=services.limits.max_token_lifetime))
     return await _issue(services, call, REVOCATION, body, term)
@@ -70,9 +77,11 @@ async def suspend(services: Services, call: Call, principal: str, term: Term) ->
     """Refuse every call of a principal.
 
     Raises:
-        InvalidRequest: the end lies in the past.
+        InvalidRequest: the end lies in the past, or no caller can have that name.
 
     """
+    check_principal(principal)
+    _check_may_order(services, call, principal)
     return await _issue(services, call, SUSPENSION, {"principal": principal}, term)
 
 
@@ -80,12 +89,14 @@ async def start_capture(services: Services, call: Call, capture: Capture, term: 
     """Record the bodies of matching calls for a time.
 
     Raises:
-        InvalidRequest: nothing is named, or the end lies in the past or too far ahead.
+        InvalidRequest: nothing is named, no caller can have the name, or the end lies in the past or too far ahead.
 
     """
     body: dict[str, JsonValue] = {name: value for name, value in capture._asdict().items() if value}
     if not body:
         raise InvalidRequest("a capture needs a principal, a store or a call")
+    if capture.principal:
+        check_principal(capture.principal)
     if term.expires_at is None or term.expires_at > services.clock.now() + MAX_CAPTURE:
         raise InvalidRequest(
             f"a capture ends within {MAX_CAPTURE.total_seconds() / 3600:g} hours: name an earlier time"
@@ -112,11 +123,21 @@ async def list_directives(services: Services, _call: Call, kind: str) -> Sequenc
     """The orders that hold now, oldest first; of one kind if given.
 
     Raises:
+        InvalidRequest: there is no such kind.
         Unavailable: the datastore does not answer.
 
     """
+    if kind not in ("", *KINDS):
+        raise InvalidRequest(f"`kind` is one of {', '.join(f'`{each}`' for each in KINDS)}: got `{legible(kind)}`")
     await services.directives.refresh()
     return services.directives.current(kind)
+
+
+def _check_may_order(services: Services, call: Call, principal: str) -> None:
+    """Whoever was made an administrator by grant must not be able to lock out those of the configuration."""
+    rights = services.rights
+    if rights.is_first_admin(principal) and not rights.is_first_admin(call.principal.id):
+        raise Forbidden(f"`{legible(principal)}` is an administrator by configuration: only another one may do that")
 
 
 def _revocation_body(revocation: Revocation, now: datetime) -> dict[str, JsonValue]:
@@ -124,6 +145,7 @@ def _revocation_body(revocation: Revocation, now: datetime) -> dict[str, JsonVal
     if before > now:
         raise InvalidRequest("`issued_before` lies in the future")
     if revocation.principal:
+        check_principal(revocation.principal)
         if revocation.issuer:
             raise InvalidRequest("a principal's id holds its issuer: leave `issuer` out")
         return {"principal": revocation.principal, "issued_before": before.timestamp()}

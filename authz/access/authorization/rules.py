@@ -37,14 +37,18 @@ class Rule(NamedTuple):
     """The action that the service itself asks for, when the call is not about an ordinary store."""
     is_reading: bool = False
     """Whether the call may be made on the system store, by those who are allowed `above`; else nobody may."""
+    needs_proof: bool = False
+    """Whether the call is refused while nobody must prove who he is: what it does would outlast that time."""
 
 
 _CHECK = Rule(Reach.STORE, "can_check", "can_administer", is_reading=True)
 _READ = Rule(Reach.STORE, "can_read", "can_administer", is_reading=True)
 _MODEL = Rule(Reach.STORE, "can_write_model")
 _MANAGE = Rule(Reach.STORE, "can_manage")
-_GRANT = Rule(Reach.GRANT, "can_manage", "can_administer")
+_GRANTS = Rule(Reach.GRANT, "can_manage", "can_administer")
+_GRANT = _GRANTS._replace(needs_proof=True)
 _ADMINISTER = Rule(Reach.SERVICE, "", "can_administer")
+_ORDER = _ADMINISTER._replace(needs_proof=True)
 
 _OPENFGA = {
     "Read": _READ,
@@ -70,10 +74,10 @@ _OPENFGA = {
 _ACCESS = {
     "Grant": _GRANT,
     "Withdraw": _GRANT,
-    "ListGrants": _GRANT,
-    "RevokeTokens": _ADMINISTER,
-    "Suspend": _ADMINISTER,
-    "Lift": _ADMINISTER,
+    "ListGrants": _GRANTS,
+    "RevokeTokens": _ORDER,
+    "Suspend": _ORDER,
+    "Lift": _ORDER,
     "ListDirectives": _ADMINISTER,
 }
 _AUDIT = {

@@ -59,7 +59,7 @@ class SharedCounter:
         timeout: in seconds, of an answer.
 
     Raises:
-        InvalidSettings: the extra that brings the client is not installed.
+        InvalidSettings: the extra that brings the client is not installed, or the URL is none.
 
     """
 
@@ -69,6 +69,12 @@ class SharedCounter:
         except ModuleNotFoundError:
             raise InvalidSettings("setting `limits.shared_url` needs the extra `redis` to be installed") from None
         self._library: Any = valkey.asyncio
+        try:
+            self._library.Valkey.from_url(url())
+        except ValueError:  # what it says may show the password
+            raise InvalidSettings(
+                "setting `limits.shared_url`: expected redis://HOST:PORT/0, or rediss://… for TLS"
+            ) from None
         self._errors: tuple[type[Exception], ...] = (valkey.exceptions.ValkeyError, OSError, TimeoutError, ValueError)
         self._url = url
         self._timeout = timeout

@@ -158,8 +158,14 @@ class FileSink:
         if target.exists():
             target = target.with_name(f"{target.name}.{ULID.from_datetime(self._clock.now())}")
         self._path.rename(target)
+        try:
+            opened = _opened(self._path)
+        except OSError:
+            target.rename(self._path)  # and tried again: until then this stays the file that is written
+            raise
+        # INVARIANT: the number of a closed descriptor is never kept: what is opened next would be written to.
         os.close(self._descriptor)
-        self._descriptor = _opened(self._path)
+        self._descriptor = opened
         self._size, self._begun_at = 0, None
 
     def _retire(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,8 +13,12 @@ from ulid import ULID
 
 from authz.audit.chain import STDOUT, Payload, extend
 from authz.audit.keys import Keys
+from authz.audit.sinks.sink import SinkProblem
 from authz.clock import Clock
 from authz.store.trail import Head
+
+PATIENCE = 1.0
+"""Seconds for the reader to make room; then the write has failed, and is tried again."""
 
 
 class _Attempt(NamedTuple):
@@ -23,7 +28,7 @@ class _Attempt(NamedTuple):
 
 
 class StdoutSink:
-    """See `Sink`. A reader that does not read holds up the records, and in the end the calls."""
+    """See `Sink`. A reader that does not read holds up the records, and then the calls; not the end of the process."""
 
     name = "stdout"
 
@@ -49,6 +54,14 @@ class StdoutSink:
         while attempt.rest:
             # INVARIANT: what was written once is not written again, or a line would be torn.
             self._attempt = attempt
-            written = os.write(self._descriptor, attempt.rest)
+            self._wait_for_room()
+            written = os.write(self._descriptor, attempt.rest[: select.PIPE_BUF])
             attempt = attempt._replace(rest=attempt.rest[written:])
         self.outside, self._attempt = attempt.head, None
+
+    def _wait_for_room(self) -> None:
+        """Wait until so much can be written without waiting: nothing ends a thread that writes to a full pipe."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        if not poll.poll(PATIENCE * 1000):
+            raise SinkProblem("nobody reads standard output")

@@ -1,4 +1,4 @@
-"""Times and lengths of time as an operator types them. Used by the commands here."""
+"""Times and lengths of time as an operator types them. Used by the commands here and by `access`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def length_of(text: str, flag: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def end_of(text: str, flag: str, now: datetime) -> datetime | None:
+    """As `moment_of`, but a length of time is counted from `now` on."""
+    if not _LENGTH.fullmatch(text):
+        return moment_of(text, flag, now)
+    try:
+        return now + length_of(text, flag)
+    except OverflowError:
+        raise UsageProblem(f"`{flag} {text}` is after the year 9999") from None
+
+
 def moment_of(text: str, flag: str, now: datetime) -> datetime | None:
     """A moment: RFC 3339, or a length of time before `now`; None for the empty text.
 
@@ -33,10 +43,12 @@ def moment_of(text: str, flag: str, now: datetime) -> datetime | None:
     """
     if not text:
         return None
-    if _LENGTH.fullmatch(text):
-        return now - length_of(text, flag)
     try:
+        if _LENGTH.fullmatch(text):
+            return now - length_of(text, flag)
         moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except ValueError:
         raise UsageProblem(f"`{flag} {text}` is neither a length of time (1h) nor a time (RFC 3339)") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise UsageProblem(f"`{flag} {text}` is before the year 1 or after 9999") from None

@@ -13,8 +13,12 @@ from authz.access.authorization.grants import Grant
 from authz.access.authorization.orders import Capture, Revocation, Term
 from authz.errors import InvalidRequest
 from authz.rpc.convert.values import timestamp_of
+from authz.rpc.validate import shown
 from authz.store.directives import Directive
 from authz.store.trail import RecordFilter
+
+_WORDS = {"decision": ("allowed", "denied", "failed"), "kind": ("call", "change", "note", "checkpoint")}
+"""What a question to the trail may be about."""
 
 
 def grant_of(message: pb.Grant) -> Grant:
@@ -71,9 +75,13 @@ def record_filter_of(request: audit_pb2.QueryRecordsRequest) -> RecordFilter:
     """Which records are wanted.
 
     Raises:
-        InvalidRequest: see `moment_in`.
+        InvalidRequest: a decision or kind that no record has; also see `moment_in`.
 
     """
+    for field, known in _WORDS.items():
+        word = getattr(request, field)
+        if word and word not in known:
+            raise InvalidRequest(f"`{field}` is one of {', '.join(f'`{each}`' for each in known)}: got `{shown(word)}`")
     return RecordFilter(
         principal=request.principal,
         store_id=request.store_id,

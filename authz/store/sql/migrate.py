@@ -49,7 +49,7 @@ def require_head(engine: Engine) -> None:
     """Raise `DatastoreBehind` unless the datastore stands where this program needs it."""
     current = status(engine).current
     if current != HEAD:
-        raise DatastoreBehind(_complaint(current))
+        raise DatastoreBehind(complaint(current))
 
 
 def _upgrade(connection: Connection) -> Migration:
@@ -61,7 +61,7 @@ def _upgrade(connection: Connection) -> Migration:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     current = _current(connection)
     if _is_unknown(current):
-        raise DatastoreBehind(_complaint(current))
+        raise DatastoreBehind(complaint(current))
     if current != HEAD:
         config = _config()
         config.attributes["connection"] = connection
@@ -83,7 +83,8 @@ def _is_unknown(current: str | None) -> bool:
     return all(script.revision != current for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
-def _complaint(current: str | None) -> str:
+def complaint(current: str | None) -> str:
+    """Why a datastore that stands at a migration cannot be used; None stands for an empty one."""
     if _is_unknown(current):
         return (
             f"the datastore is at migration `{current}`, newer than `{HEAD}`, the last one that this program knows: "

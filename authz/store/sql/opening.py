@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from authz.errors import InvalidRequest
+from authz.errors import DatastoreBehind, InvalidRequest
 from authz.store.sql import migrate
 from authz.store.sql.datastore import SqlDatastore
 from authz.store.sql.sqlite import SqliteDialect, sqlite_file
@@ -30,6 +30,9 @@ def open_datastore(
     `DatastoreBehind` unless its migrations are those of this program.
     """
     dialect = _dialect(uri, readers, writers, poll_interval)
+    if isinstance(dialect, SqliteDialect) and not dialect.path.exists():
+        # To look would make an empty one.
+        raise DatastoreBehind(f"no file `{dialect.path}`: {migrate.complaint(None)}")
     try:
         migrate.require_head(dialect.reader)
         return SqlDatastore(dialect, scribe)

@@ -43,7 +43,7 @@ class SqliteDialect:
     writer_threads = 1
 
     def __init__(self, path: Path, *, readers: int, busy_timeout: float) -> None:
-        self._path = path
+        self.path = path
         self._busy_timeout = busy_timeout
         self.reader_threads = readers
         self.reader = self._engine(readers, isolation_level="AUTOCOMMIT")
@@ -91,13 +91,13 @@ class SqliteDialect:
         connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(
-                self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+                self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
             )
-            _prepare(connection, self._path)
+            _prepare(connection, self.path)
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            unusable = _unusable(error, self._path) if isinstance(error, sqlite3.Error) else None
+            unusable = _unusable(error, self.path) if isinstance(error, sqlite3.Error) else None
             if unusable is not None:
                 raise unusable from error
             raise

@@ -11,7 +11,7 @@ from authz.access.authentication.certificates import CertificateReader
 from authz.errors import InvalidBearerToken, MissingBearerToken, Unauthenticated
 from authz.settings.access import AccessSettings, CertificateRule
 from tests.access.authentication.support import BY, Door, door_with, token_at
-from tests.support.authority import CertificateAuthority, Issued
+from tests.support.certificates import CertificateAuthority, Issued
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,32 @@ def test_rules() -> None:
     third = reader.read(AUTHORITY.client("a1.example").certificate).credential
     assert third is not None
     assert third.principal.scopes is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "uri"),
+    [
+        ("spiffe://example.org/ns/*/sa/billing", "spiffe://example.org/ns/shop/sa/own/ns/x/sa/billing"),
+        ("spiffe://*/sa/billing", "spiffe://elsewhere.org/ns/shop/sa/billing"),
+        ("*.example.org", "spiffe://elsewhere.org/ns/shop.example.org"),
+    ],
+)
+def test_a_wildcard_stays_within_its_part(pattern: str, uri: str) -> None:
+    """
+    Nobody becomes somebody else by what his own part of an id says.
+    """
+    reader = CertificateReader([CertificateRule(pattern=pattern, principal="key/billing")], 10)
+    found = reader.read(AUTHORITY.client(uris=[uri]).certificate).credential
+    assert found is not None
+    assert found.principal.id == f"cert/{uri}"
+
+
+def test_names_beyond_ascii_stay_themselves() -> None:
+    """
+    A common name with the Kelvin sign, whose lower case is a `k`, is not the name with the letter.
+    """
+    assert principal_of(AUTHORITY.client("KING")) == "cert/king"
+    assert principal_of(AUTHORITY.client("\u212aING")) == "cert/\u212aING"
 
 
 def test_unreadable_certificates() -> None:

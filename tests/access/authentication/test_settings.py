@@ -106,6 +106,15 @@ def test_from_a_file(tmp_path: Path) -> None:
         load_settings({}, path)
 
 
+@pytest.mark.parametrize("name", ["anonymous", "group:main/ops"])
+def test_administrators_can_prove_who_they_are(name: str) -> None:
+    """
+    A name that no caller can prove to have would leave the service without its administrator, silently.
+    """
+    with pytest.raises(InvalidSettings, match=f"`{name}`"):
+        load_settings({"access.admins": [name]})
+
+
 @pytest.mark.parametrize("member", ["name", "issuer"])
 def test_issuers_are_distinct(member: str) -> None:
     """

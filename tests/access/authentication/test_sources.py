@@ -16,7 +16,7 @@ from authz.access.authentication.sources import FetchedKeys
 from authz.errors import InvalidBearerToken, Unavailable
 from authz.settings.access import AccessSettings, IssuerSettings
 from tests.access.authentication.support import Door, JumpingClock, claims_at, compact, header_of, key_for
-from tests.support.authority import CertificateAuthority
+from tests.support.certificates import CertificateAuthority
 from tests.support.issuer import KEYS, OAUTH, OPENID, Client, LocalIssuer
 
 if TYPE_CHECKING:
@@ -130,6 +130,18 @@ async def test_withdrawn_key(issuer: LocalIssuer, client: Client) -> None:
         await door.authenticator.verify(issuer.token(client), None)
         with pytest.raises(InvalidBearerToken):
             await door.authenticator.verify(old[1], None)
+
+
+async def test_keys_that_stay_are_the_same(issuer: LocalIssuer) -> None:
+    """
+    What was verified by keys need not be verified again because they were fetched again; only when they change.
+    """
+    source = FetchedKeys(settings_for(issuer), JumpingClock())
+    first = await keys_of(source)
+    assert first is not None
+    assert await keys_of(source) is first
+    issuer.rotate()
+    assert await keys_of(source) is not first
 
 
 async def test_unknown_keys_are_fetched_once_a_cooldown(issuer: LocalIssuer, client: Client) -> None:

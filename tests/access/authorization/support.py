@@ -15,6 +15,7 @@ from authz.access.authorization.grants import Grant, give, tuple_of, withdraw
 from authz.call import Authentication, Call, Principal, Scope
 from authz.commands.services import Services
 from authz.commands.write_model import WriteModelQuery, write_model
+from authz.errors import Forbidden
 from authz.rpc.exchange import Method
 from authz.rpc.methods import METHODS
 from authz.store.api import Datastore, TupleWrite
@@ -25,6 +26,8 @@ STORE = "01HYYYYYYYYYYYYYYYYYYYYYYY"
 OTHER = "01HXXXXXXXXXXXXXXXXXXXXXXX"
 ROOT = "key/root"
 BY_NAME = {method.name: method for method in METHODS}
+PREMATURE = {"Grant", "Withdraw", "RevokeTokens", "Suspend", "Lift"}
+"""What nobody may do while nobody must prove who he is: it would outlast that time."""
 
 MODULES = {
     "core.fga": "module core\ntype user\ntype doc\n  relations\n    define owner: [user]\n",
@@ -71,7 +74,10 @@ class World:
         asked = request or request_for(method, store_id)
         has_store = "store_id" in method.request.DESCRIPTOR.fields_by_name
         gate = self.authorizer.gate(method.path, method.scope)
-        return await gate(Call(principal=who), store_id if has_store else "", asked)
+        try:
+            return await gate(Call(principal=who), store_id if has_store else "", asked)
+        except Forbidden:
+            return False
 
     async def allowed(self, who: Principal, store_id: str = STORE) -> set[str]:
         """The names of all calls about a store that a principal may make."""

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 GRANTS = [
     Grant("corp/anne", "admin"),
     Grant("corp/anne", "reader", STORE),
-    Grant("group:corp/st aff", "writer", STORE, "wiki"),
+    Grant("group:corp/st%aff", "writer", STORE, "wiki"),
     Grant("corp/bøb:#@*", "writer", STORE),
     Grant("corp/anne", "reader", OTHER),
     Grant("corp/anne", "writer", OTHER, "wiki"),
@@ -62,7 +62,7 @@ async def test_by_principal(world: World) -> None:
     await _filled(world)
     assert await _all(world, ListGrantsQuery("corp/anne", page_size=2)) == [GRANTS[at] for at in (0, 1, 4, 5, 6)]
     assert await _all(world, ListGrantsQuery("corp/anne", STORE)) == [GRANTS[1], GRANTS[6]]
-    assert await _all(world, ListGrantsQuery("group:corp/st aff")) == [GRANTS[2]]
+    assert await _all(world, ListGrantsQuery("group:corp/st%aff")) == [GRANTS[2]]
     assert await _all(world, ListGrantsQuery("corp/bøb:#@*")) == [GRANTS[3]]
     assert await _all(world, ListGrantsQuery("corp/nobody")) == []
 

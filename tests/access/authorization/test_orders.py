@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -17,6 +18,7 @@ from authz.access.authorization.orders import (
     start_capture,
     suspend,
 )
+from authz.commands.limits import Limits
 from authz.errors import InvalidRequest
 from tests.access.authorization.support import STORE, World
 from tests.commands.support import CALL
@@ -64,6 +66,34 @@ async def test_revocations_that_would_not_do_what_they_seem_to(world: World, rev
     with pytest.raises(InvalidRequest):
         await revoke_tokens(world.services, CALL, revocation, Term())
     assert await list_directives(world.services, CALL, "") == []
+
+
+@pytest.mark.parametrize("name", ["group:corp/staff", "corp/anne ", "corp/an ne", "corp/\n", "\x00", "é" * 201])
+async def test_orders_against_nobody(world: World, name: str) -> None:
+    """An order against a name that no caller can have would look obeyed, and stop nobody: it is refused."""
+    for order in (
+        suspend(world.services, CALL, name, Term()),
+        revoke_tokens(world.services, CALL, Revocation(principal=name), Term()),
+        start_capture(world.services, CALL, Capture(principal=name), Term(NOW + HOUR)),
+    ):
+        with pytest.raises(InvalidRequest, match="`"):
+            await order
+    assert await list_directives(world.services, CALL, "") == []
+
+
+async def test_revocations_of_unknown_issuers(world: World) -> None:
+    """An issuer is named as in the settings: its URL, or a slip, would revoke nothing."""
+    services = dataclasses.replace(world.services, limits=Limits(issuers=frozenset({"corp"})))
+    for issuer in ("https://corp.example", "crop"):
+        with pytest.raises(InvalidRequest, match="`corp`"):
+            await revoke_tokens(services, CALL, Revocation(token_id="j1", issuer=issuer), Term())
+    await revoke_tokens(services, CALL, Revocation(token_id="j1", issuer="corp"), Term())
+
+
+async def test_orders_are_listed_by_kinds_that_exist(world: World) -> None:
+    """A kind with a slip is not answered as if nothing held."""
+    with pytest.raises(InvalidRequest, match="`suspensions`"):
+        await list_directives(world.services, CALL, "suspensions")
 
 
 async def test_suspensions_and_their_end(world: World) -> None:

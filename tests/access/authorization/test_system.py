@@ -65,8 +65,8 @@ async def test_the_system_store_is_in_no_list(world: World) -> None:
 
 async def test_rights_can_be_asked_about(world: World) -> None:
     """An administrator can put ordinary questions to the system store."""
-    await world.give("corp/anne smith", "reader", STORE)
-    query = CheckQuery(SYSTEM_STORE, "", f"store:{STORE}", "can_read", "principal:corp/anne%20smith")
+    await world.give("corp/anne%smith", "reader", STORE)
+    query = CheckQuery(SYSTEM_STORE, "", f"store:{STORE}", "can_read", "principal:corp/anne%25smith")
     assert (await check(world.services, CALL, query)).allowed
 
 

@@ -42,11 +42,11 @@ class QueryRecordsRequest(_message.Message):
     relation: _builtins.str
     user: _builtins.str
     decision: _builtins.str
-    """`allowed` or `denied`."""
+    """`allowed`, `denied` or `failed`."""
     call: _builtins.str
     """The last part of the path of a call, such as `Check`."""
     kind: _builtins.str
-    """`call` or `change`."""
+    """`call`, `change`, `note` or `checkpoint`."""
     reason: _builtins.str
     """The reason of a refusal, such as `forbidden`."""
     request_id: _builtins.str
