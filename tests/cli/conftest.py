@@ -19,9 +19,8 @@ VARIABLES = (
     "AUTHZ_TOKEN",
     "AUTHZ_CONFIG",
     "AUTHZ_DATASTORE_URI",
-    # For the tests themselves: no settings, of which the program would warn.
+    # For the tests themselves: no setting, of which the program would warn.
     "AUTHZ_PROPERTY_EXAMPLES",
-    "AUTHZ_CONFORMANCE_DIR",
 )
 
 
