@@ -29,6 +29,8 @@ _JSON = "application/json"
 _REASONS = http.client.responses
 _BAD, _FORBIDDEN, _NOT_FOUND, _NOT_ALLOWED, _FAILED = 400, 403, 404, 405, 500
 
+_LAST_TURNS = 4
+
 _log = structlog.get_logger(__name__)
 
 
@@ -101,7 +103,9 @@ class Listener:
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        await asyncio.sleep(0)  # transports let go of their sockets in the turn after they are aborted
+        # Tasks tell of their end in the next turn, and transports let go of their sockets in the one after.
+        for _ in range(_LAST_TURNS):
+            await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
