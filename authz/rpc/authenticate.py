@@ -30,7 +30,7 @@ def limit_peer(edge: Edge, _method: Method, inner: Proceed) -> Proceed:
     async def hold(exchange: Exchange) -> Message | None:
         wait = admit(exchange.call.peer)
         if wait is not None:
-            raise RateLimited("too many calls, or too many failed authentications, from this address", wait)
+            raise RateLimited("too many calls from this address", wait)
         return await inner(exchange)
 
     return hold
@@ -48,6 +48,7 @@ def authenticate(edge: Edge, method: Method, inner: Proceed) -> Proceed:
         try:
             token = bearer(exchange.metadata)
         except Unauthenticated as error:
+            _hold_failing(edge, exchange.call.peer)
             _count_failure(edge, guard, exchange.call.peer, "", error)
             raise
         principal = known(token, exchange.certificate)
@@ -83,6 +84,7 @@ def _confirmation(guard: Guard, exchange: Exchange, token: str) -> Callable[[], 
 
 async def _verify(edge: Edge, guard: Guard, exchange: Exchange, token: str) -> Principal:
     peer = exchange.call.peer
+    _hold_failing(edge, peer)
     claimed = guard.authenticator.claimed(token)
     wait = edge.peers.admit_subject(claimed) if edge.peers is not None and claimed else None
     if wait is not None:
@@ -93,6 +95,18 @@ async def _verify(edge: Edge, guard: Guard, exchange: Exchange, token: str) -> P
     except Unauthenticated as error:
         _count_failure(edge, guard, peer, claimed, error)
         raise
+
+
+def _hold_failing(edge: Edge, peer: str) -> None:
+    """Refuse to look at a proof from an address that failed too often; who is known already calls from there as ever.
+
+    Raises:
+        RateLimited: the address must wait.
+
+    """
+    wait = edge.peers.admit_proof(peer) if edge.peers is not None else None
+    if wait is not None:
+        raise RateLimited("too many failed authentications from this address", wait)
 
 
 def _count_failure(edge: Edge, guard: Guard, peer: str, claimed: str, error: Unauthenticated) -> None:

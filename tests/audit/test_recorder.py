@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import structlog
 
 from authz.audit.chain import NODE, Payload
 from authz.audit.sinks.sink import SinkProblem
@@ -213,15 +214,16 @@ async def test_an_answer_that_was_lost_records_nothing_twice(flaky: Flaky) -> No
     assert (await verify_trail(flaky, ring())).is_whole
 
 
-async def test_what_cannot_be_written_at_the_end_is_told(flaky: Flaky, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_cannot_be_written_at_the_end_is_told(flaky: Flaky) -> None:
     """A shutdown ends within its bound, and says how many records are lost."""
-    async with trailing(flaky, Clock()) as trail:
-        flaky.is_down = True
-        for number in range(3):
-            trail.recorder.record(completed(number))
-        assert await trail.close(within=0.05) == 4  # and the record of the stop
-        assert trail.recorder.statistics().lost == 4
-    assert "audit_records_lost" in capsys.readouterr().out
+    with structlog.testing.capture_logs() as logs:
+        async with trailing(flaky, Clock()) as trail:
+            flaky.is_down = True
+            for number in range(3):
+                trail.recorder.record(completed(number))
+            assert await trail.close(within=0.05) == 4  # and the record of the stop
+            assert trail.recorder.statistics().lost == 4
+    assert "audit_records_lost" in [entry["event"] for entry in logs]
     assert (await verify_trail(flaky, ring())).is_whole
 
 

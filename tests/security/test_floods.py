@@ -165,6 +165,17 @@ async def test_failed_proofs_slow_down(tmp_path: Path) -> None:
         assert 1.5 < told(error)[1] <= 2
 
 
+async def test_who_fails_keeps_out_nobody_known_from_the_same_address(tmp_path: Path) -> None:
+    """However often somebody fails behind a shared address, callers whose proofs are known are answered as ever."""
+    async with callers(tmp_path, limits(failures="5/minute"), "one") as (one, stranger):
+        assert await one.code("ListStores", pb.ListStoresRequest()) is OK
+        codes = [
+            await caller.code("ListStores", pb.ListStoresRequest()) for _ in range(10) for caller in (stranger, one)
+        ]
+        assert codes[1::2] == [OK] * 10
+        assert codes[18] is EXHAUSTED
+
+
 async def test_limits_may_be_off(tmp_path: Path) -> None:
     """Without limits nobody is refused, and the bounds of the transport hold all the same."""
     async with callers(tmp_path, limits(enabled=False, tier="small", peer="1/day"), "one") as (one, _):

@@ -99,5 +99,7 @@ async def connected(port: int, *, greets: bool = True) -> AsyncIterator[Peer]:
     peer = Peer(*await asyncio.open_connection("127.0.0.1", port))
     if greets:
         peer.shake_hands()
-    yield peer
-    await peer.close()
+    try:
+        yield peer
+    finally:
+        await peer.close()

@@ -2,8 +2,8 @@
 
 Every address has an allowance of calls. Failed authentications have one of their own: an address, and likewise a
 claimed subject, that uses it up must wait a second before the next attempt, and twice as long after every further
-failure. A subject is slowed down only where its credentials would be verified, so that nobody can keep out somebody
-whose token is known already.
+failure. Both are slowed down only where credentials would be verified, so that nobody can keep out somebody whose
+token is known already, be it from the same address.
 """
 
 from __future__ import annotations
@@ -54,23 +54,29 @@ class PeerLimiter:
         """How many authentications failed."""
 
     def admit(self, peer: str) -> float | None:
-        """None when an address may call now, else how many seconds it must wait. Counts one call."""
+        """None when an address may call now, else how many seconds it must wait for its rate. Counts one call."""
         network = network_of(peer)
         now = self._monotonic()
         account = self._peers.known(network)
         if account is None:
             account = self._peers.open(network, now)
         due = account.due if account.due > now else now
-        wait = account.ready_at - now if account.ready_at > now else wait_for(due, self._pace, 1, now)
+        wait = wait_for(due, self._pace, 1, now)
         if wait > EPSILON:
             self.refused += 1
             return wait
         account.due = due + self._pace.interval
         return None
 
+    def admit_proof(self, peer: str) -> float | None:
+        """None when an address may prove who calls, else the seconds to wait after failures. Counts nothing."""
+        return self._delay(self._peers.known(network_of(peer)))
+
     def admit_subject(self, subject: str) -> float | None:
-        """As `admit`, for the subject that unverified credentials claim. Counts nothing."""
-        account = self._subjects.known(subject)
+        """As `admit_proof`, for the subject that unverified credentials claim."""
+        return self._delay(self._subjects.known(subject))
+
+    def _delay(self, account: _Peer | None) -> float | None:
         if account is None:
             return None
         wait = account.ready_at - self._monotonic()

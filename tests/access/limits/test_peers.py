@@ -45,7 +45,7 @@ def failing(clock: StillClock, peers: PeerLimiter, subject: str = "") -> list[fl
     """What a peer waits that fails whenever it may: the first twelve waits."""
     waits: list[float] = []
     while len(waits) < 12:
-        wait = peers.admit("10.0.0.1")
+        wait = peers.admit_proof("10.0.0.1")
         if wait is None:
             peers.failed("10.0.0.1", subject)
         else:
@@ -69,7 +69,7 @@ def test_some_failures_are_nobody_to_punish() -> None:
     for _ in range(100):
         peers.failed("10.0.0.1")
         clock.time += 20
-        assert peers.admit("10.0.0.1") is None
+        assert peers.admit_proof("10.0.0.1") is None
 
 
 def test_calm_is_restored() -> None:
@@ -80,7 +80,7 @@ def test_calm_is_restored() -> None:
     clock.time += 200
     for _ in range(4):
         peers.failed("10.0.0.1")
-    assert peers.admit("10.0.0.1") == pytest.approx(1)
+    assert peers.admit_proof("10.0.0.1") == pytest.approx(1)
 
 
 def test_failures_of_calls_under_way_are_one_failure() -> None:
@@ -89,7 +89,7 @@ def test_failures_of_calls_under_way_are_one_failure() -> None:
     peers = limiter(clock)
     for _ in range(100):
         peers.failed("10.0.0.1")
-    assert peers.admit("10.0.0.1") == pytest.approx(1)
+    assert peers.admit_proof("10.0.0.1") == pytest.approx(1)
 
 
 def test_a_claimed_subject_is_slowed_down_from_whatever_address() -> None:
@@ -100,7 +100,15 @@ def test_a_claimed_subject_is_slowed_down_from_whatever_address() -> None:
         peers.failed(f"10.0.0.{number}", "okta/anne")
     assert peers.admit_subject("okta/anne") == pytest.approx(1)
     assert peers.admit_subject("okta/bob") is None
-    assert peers.admit("10.0.0.1") is None
+    assert peers.admit_proof("10.0.0.1") is None
+
+
+def test_failures_do_not_use_up_the_rate() -> None:
+    """Whoever is known already calls on from an address of which others fail."""
+    peers = limiter(StillClock(), peer="10/second")
+    for _ in range(100):
+        peers.failed("10.0.0.1")
+    assert [peers.admit("10.0.0.1") for _ in range(10)] == [None] * 10
 
 
 def test_a_flood_of_addresses_frees_nobody() -> None:
@@ -113,7 +121,7 @@ def test_a_flood_of_addresses_frees_nobody() -> None:
         peer = f"2001:db8:0:{number:x}::1"
         peers.admit(peer)
         peers.failed(peer, f"subject {number}")
-    assert peers.admit("10.0.0.1") == pytest.approx(1)
+    assert peers.admit_proof("10.0.0.1") == pytest.approx(1)
 
 
 def test_without_room_newcomers_share_one_allowance() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -162,26 +163,16 @@ async def test_a_store_that_dies_may_refuse_instead(valkey: Valkey) -> None:
 
 async def test_a_store_that_is_silent_costs_a_bounded_wait() -> None:
     """A store that accepts and never answers delays the first calls by the timeout, and later ones not at all."""
-
-    writers: list[asyncio.StreamWriter] = []
-
-    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with node(f"redis://127.0.0.1:{port}", shared_timeout=0.05) as limiter:
-        started = time.monotonic()
-        assert await asyncio.gather(*(admit(limiter) for _ in range(20))) == [None] * 20
-        assert 0.04 < time.monotonic() - started < 1
-        started = time.monotonic()
-        assert await admit(limiter) is None
-        assert time.monotonic() - started < 0.04
-        assert limiter.shared_failures == 1
-    for writer in writers:
-        writer.close()
-        await writer.wait_closed()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system accepts, and nobody reads
+        port = silent.getsockname()[1]
+        async with node(f"redis://127.0.0.1:{port}", shared_timeout=0.05) as limiter:
+            started = time.monotonic()
+            assert await asyncio.gather(*(admit(limiter) for _ in range(20))) == [None] * 20
+            assert 0.04 < time.monotonic() - started < 1
+            started = time.monotonic()
+            assert await admit(limiter) is None
+            assert time.monotonic() - started < 0.04
+            assert limiter.shared_failures == 1
 
 
 async def test_answers_after_a_timeout_belong_to_their_questions(valkey: Valkey) -> None:
