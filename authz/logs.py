@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
@@ -18,8 +20,11 @@ FORMATS = ("auto", "json", "console")
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def configure_logs(format_: str, level: str, stream: TextIO | None = None) -> None:
-    """Send our own records and those of libraries to `stream` (standard error), from `level` upwards."""
+def configure_logs(
+    format_: str, level: str, stream: TextIO | None = None, *, bound: Mapping[str, object] = MappingProxyType({})
+) -> None:
+    """Send our own records and those of libraries to `stream` (standard error), from `level` upwards; each carries what
+    is `bound`."""
     chosen = stream or sys.stderr
     target: Any = _Enduring(chosen)
     is_json = format_ == "json" or (format_ == "auto" and not chosen.isatty())
@@ -28,6 +33,9 @@ def configure_logs(format_: str, level: str, stream: TextIO | None = None) -> No
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
+    if bound:
+        # Not by context variables, which threads of a pool do not inherit.
+        shared.append(lambda _logger, _method, event: {**bound, **event})
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, *_render(is_json=is_json)],

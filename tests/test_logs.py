@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -88,3 +89,17 @@ def test_a_log_that_cannot_be_written() -> None:
     configure_logs("json", "info", _Full())
     structlog.get_logger().error("lost")
     logging.getLogger("library").error("lost")
+
+
+def test_what_is_bound_is_in_every_line() -> None:
+    """
+    Also in those of libraries and of threads, which inherit nothing; what a line says itself wins.
+    """
+    stream = io.StringIO()
+    configure_logs("json", "info", stream, bound={"worker": 2})
+    thread = threading.Thread(target=lambda: structlog.get_logger("test").info("ours"))
+    thread.start()
+    thread.join()
+    logging.getLogger("library").warning("theirs")
+    structlog.get_logger("test").info("named", worker=1)
+    assert [json.loads(line)["worker"] for line in stream.getvalue().splitlines()] == [2, 2, 1]

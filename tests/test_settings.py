@@ -137,3 +137,13 @@ def test_beyond_loopback_is_refused_unless_insisted(host: str) -> None:
     with pytest.raises(InvalidSettings, match="beyond loopback"):
         check_servable(load_settings({"grpc_addr": f"{host}:0"}))
     check_servable(load_settings({"grpc_addr": f"{host}:0", "insecure": True}))
+
+
+def test_workers_are_refused_where_they_cannot_share_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Elsewhere than on Linux several workers are refused, with a word about what to do; one is not.
+    """
+    monkeypatch.setattr("sys.platform", "darwin")
+    check_servable(load_settings({"workers": 1}))
+    with pytest.raises(InvalidSettings, match="`workers`: 2 workers would share a port by SO_REUSEPORT"):
+        check_servable(load_settings({"workers": 2}))

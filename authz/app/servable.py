@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from authz.addresses import is_loopback
 from authz.settings import InvalidSettings, Settings
 
@@ -13,8 +15,11 @@ def check_servable(settings: Settings) -> None:
         InvalidSettings: saying why.
 
     """
-    if settings.workers > 1:
-        raise InvalidSettings(f"setting `workers`: one process serves for now, got {settings.workers}")
+    if settings.workers > 1 and sys.platform != "linux":
+        raise InvalidSettings(
+            f"setting `workers`: {settings.workers} workers would share a port by SO_REUSEPORT, which spreads"
+            f" connections on Linux alone: on {sys.platform} serve with 1, and start more services on other ports"
+        )
     if settings.insecure or is_loopback(settings.grpc_addr):
         return
     lacking = " and ".join(

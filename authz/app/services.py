@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
 from authz.access.authorization import Authorizer
+from authz.app.memory import memory_budget
 from authz.app.servable import is_authenticated
 from authz.audit.query import TrailRecords
 from authz.clock import Clock, SystemClock
@@ -17,9 +19,10 @@ from authz.commands.services import Services
 from authz.commands.tokens import TokenCodec
 from authz.errors import InvalidRequest
 from authz.index.registry import IndexRegistry
+from authz.index.signal import Signal
 from authz.settings import InvalidSettings, Settings
 from authz.store.api import Datastore
-from authz.store.sql import migrate_datastore, open_datastore
+from authz.store.sql import ReplicaOptions, SqlDatastore, check_replica, migrate_datastore, open_datastore
 from authz.store.trail import RecordFilter, Scribe
 from authz.watched import WatchedFile
 
@@ -28,8 +31,8 @@ MIN_KEY_BYTES = 16
 _SQLITE = "sqlite:"
 
 
-def open_migrated(settings: Settings, scribe: Scribe | None = None) -> Datastore:
-    """The datastore; `scribe` seals its changes. Blocks.
+def open_migrated(settings: Settings, scribe: Scribe | None = None) -> SqlDatastore:
+    """The datastore; `scribe` seals its changes, without one it is for a look: then there is no replica. Blocks.
 
     Raises:
         InvalidSettings: the URI, or what it names, is no datastore.
@@ -41,9 +44,25 @@ def open_migrated(settings: Settings, scribe: Scribe | None = None) -> Datastore
     try:
         if settings.datastore_uri.startswith(_SQLITE):
             migrate_datastore(settings.datastore_uri)
-        return open_datastore(settings.datastore_uri, scribe)
+        return open_datastore(
+            settings.datastore_uri,
+            scribe,
+            poll_interval=settings.poll_interval,
+            replica=_replica(settings) if scribe else None,
+        )
     except InvalidRequest as error:
         raise InvalidSettings(f"setting `datastore_uri`: {error.message}") from None
+
+
+def _replica(settings: Settings) -> ReplicaOptions | None:
+    chosen = settings.replica
+    if not chosen.uri:
+        return None
+    try:
+        check_replica(settings.datastore_uri, chosen.uri)
+    except InvalidRequest as error:
+        raise InvalidSettings(f"setting `replica.uri`: {error.message}") from None
+    return ReplicaOptions(chosen.uri, chosen.max_lag, chosen.readers)
 
 
 class Built(NamedTuple):
@@ -64,8 +83,10 @@ async def build(
     datastore: Datastore,
     clock: Clock,
     hide: Callable[[RecordFilter], RecordFilter] | None = None,
+    signal: Signal | None = None,
 ) -> Built:
-    """Everything below the edge, and who may do what there; `hide` redacts what records are asked for.
+    """Everything below the edge, and who may do what there; `hide` redacts what records are asked for, `signal` is that
+    between the workers of one host.
 
     Raises:
         InvalidSettings: a file that the settings name cannot be read.
@@ -73,14 +94,21 @@ async def build(
     """
     limits = build_limits(settings)
     tokens = TokenCodec(*await _token_keys(settings, datastore))
-    indexes = IndexRegistry(datastore, tokens.decode)
-    # SQLite tells of every commit before an answer depends on it; a notification between hosts may come later.
-    signal_ = indexes if settings.datastore_uri.startswith(_SQLITE) else None
-    models = ModelRegistry(datastore, signal_, capacity=limits.cached_models)
+    indexes = IndexRegistry(
+        datastore,
+        tokens.decode,
+        signal,
+        budget=memory_budget(settings.index.budget, settings.workers),
+        decisions=settings.index.decisions,
+    )
+    # SQLite tells of every commit before an answer depends on it; a notification between hosts may come later, and then
+    # the newest model may be as old as any answer about tuples.
+    lag = inf if settings.datastore_uri.startswith(_SQLITE) else settings.poll_interval
+    models = ModelRegistry(datastore, indexes, capacity=limits.cached_models, workers=signal, lag=lag)
     admins, enabled = frozenset(settings.access.admins), is_authenticated(settings)
     rights = Authorizer(indexes, models, clock, admins=admins, enabled=enabled)
     records = TrailRecords(datastore, hide or (lambda wanted: wanted), clock)
-    directives = Directives(datastore, clock)
+    directives = Directives(datastore, clock, signal)
     services = Services(datastore, models, indexes, tokens, clock, limits, directives, rights, records)
     return Built(services, rights, tokens)
 
@@ -99,6 +127,7 @@ def build_limits(settings: Settings) -> Limits:
         list_users_deadline=settings.list_users_deadline,
         list_users_max_results=settings.list_users_max_results,
         changelog_horizon=settings.changelog_horizon,
+        changelog_retention=settings.changelog_retention,
         max_token_lifetime=_max_token_lifetime(settings),
         issuers=frozenset(each.name for each in settings.access.issuers),
     )

@@ -9,13 +9,13 @@ from authz.app.services import open_migrated
 from authz.audit.trail import Sealing, keys_of_datastore, open_keys, open_sealing
 from authz.clock import Clock
 from authz.settings import Settings
-from authz.store.api import Datastore
+from authz.store.sql import SqlDatastore
 
 
 class Sealed(NamedTuple):
     """A datastore, and what seals its changes."""
 
-    datastore: Datastore
+    datastore: SqlDatastore
     sealing: Sealing
 
 

@@ -26,6 +26,7 @@ from authz.audit.retention import Pruner
 from authz.audit.scribe import AuditScribe
 from authz.audit.sinks.database import DatabaseSink
 from authz.audit.sinks.sink import Sink, SinkProblem
+from authz.audit.sinks.turns import OutputTurns
 from authz.clock import Clock
 from authz.errors import AuthzError
 from authz.settings.audit import AuditSettings
@@ -87,19 +88,28 @@ def open_sealing(settings: AuditSettings, keys: Keys) -> Sealing:
 class AuditTrail:
     """The trail of one process: `start` it before calls come, `close` it after the last one, before the datastore.
 
+    `turns` are those at a standard output that is shared with other workers.
+
     Raises:
         InvalidSettings: a sink cannot be opened.
 
     """
 
-    def __init__(self, settings: AuditSettings, sealing: Sealing, store: TrailStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: AuditSettings,
+        sealing: Sealing,
+        store: TrailStore,
+        clock: Clock,
+        turns: OutputTurns | None = None,
+    ) -> None:
         keys = sealing.keys
         self._settings = settings
         self._clock = clock
         self._store = store
         self.redaction = sealing.redaction
         self.captures = Captures(clock)
-        self._sinks = [_sink(name, settings, keys, store, clock) for name in settings.sinks]
+        self._sinks = [_sink(name, settings, keys, store, clock, turns=turns) for name in settings.sinks]
         policy = Policy(
             on_failure=settings.on_failure,
             flush_interval=settings.flush_interval,
@@ -171,14 +181,16 @@ class AuditTrail:
         return [sink.outside for sink in self._sinks if sink.outside is not None]
 
 
-def _sink(name: str, settings: AuditSettings, keys: Keys, store: TrailStore, clock: Clock) -> Sink:
+def _sink(
+    name: str, settings: AuditSettings, keys: Keys, store: TrailStore, clock: Clock, *, turns: OutputTurns | None
+) -> Sink:
     try:
         if name == "file":
             return _file_sink(settings, keys, clock)
         if name == "stdout":
             from authz.audit.sinks.stdout import StdoutSink
 
-            return StdoutSink(keys, clock)
+            return StdoutSink(keys, clock, turns=turns)
         if name == "otlp":
             from authz.audit.sinks.otlp import OtlpSink, otlp_exporter
 

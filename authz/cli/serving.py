@@ -77,13 +77,15 @@ def _command() -> Any:
 
 
 def _warn_of_passwords(flags: dict[str, Any]) -> None:
-    uri = flags.get("datastore_uri")
-    if uri is not None and has_password(uri):
-        print(
-            "warning: `--datastore-uri` holds a password, which every user of this machine can see in the list of"
-            f" processes: use {PREFIX}DATASTORE_URI, the settings file, or the database's own password file",
-            file=sys.stderr,
-        )
+    for name, flag in (("datastore_uri", "datastore-uri"), ("replica__uri", "replica-uri")):
+        uri = flags.get(name)
+        if uri is not None and has_password(uri):
+            variable = f"{PREFIX}{flag.replace('-', '_').upper()}"
+            print(
+                f"warning: `--{flag}` holds a password, which every user of this machine can see in the list of"
+                f" processes: use {variable}, the settings file, or the database's own password file",
+                file=sys.stderr,
+            )
 
 
 def _warn_of_unknown(variables: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from authz.call import Call
-from authz.commands.decision import Question, check_question, decide
+from authz.commands.decision import check_question, decide
 from authz.commands.evaluate import evaluate
 from authz.commands.services import Services
 from authz.consistency import Consistency
@@ -64,15 +64,14 @@ async def batch_check(services: Services, call: Call, query: BatchCheckQuery) ->
     _check_items(query.items, services.limits.max_checks_per_batch)
     model = await services.models.get(query.store_id, query.model_id, is_exact=query.consistency.is_exact)
     results: dict[str, Result] = {}
-    questions: dict[str, Question] = {}
+    questions: dict[str, BatchItem] = {}
     for item in query.items:
-        question = Question(item.object, item.relation, item.user, item.contextual_tuples, item.context)
         try:
-            check_question(model, question)
+            check_question(model, item)
         except InvalidRequest as error:
             results[item.correlation_id] = error
         else:
-            questions[item.correlation_id] = question
+            questions[item.correlation_id] = item
     view = await services.indexes.view(query.store_id, query.consistency)
     revision = view.revision
     decided = await evaluate(
@@ -98,7 +97,7 @@ def _check_items(items: Sequence[BatchItem], allowed: int) -> None:
 class _Batch:
     """The items still to be decided, over one view."""
 
-    def __init__(self, view: View, model: CompiledModel, budget: Budget, questions: Mapping[str, Question]) -> None:
+    def __init__(self, view: View, model: CompiledModel, budget: Budget, questions: Mapping[str, BatchItem]) -> None:
         self._open: dict[str, Callable[[], bool | None]] = {
             name: decide(view, model, budget, question) for name, question in questions.items()
         }

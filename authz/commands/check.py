@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from authz.call import Call
-from authz.commands.decision import Question, check_question, decide
+from authz.commands.decision import check_question, decide
 from authz.commands.evaluate import evaluate
 from authz.commands.services import Services
 from authz.consistency import Consistency
@@ -46,9 +46,8 @@ async def check(services: Services, call: Call, query: CheckQuery) -> Checked:
 
     """
     model = await services.models.get(query.store_id, query.model_id, is_exact=query.consistency.is_exact)
-    question = Question(query.object, query.relation, query.user, query.contextual_tuples, query.context)
-    check_question(model, question)
+    check_question(model, query)
     view = await services.indexes.view(query.store_id, query.consistency)
     revision = view.revision
-    allowed = await evaluate(services.clock, call, view, lambda view, budget: decide(view, model, budget, question))
+    allowed = await evaluate(services.clock, call, view, lambda view, budget: decide(view, model, budget, query))
     return Checked(allowed, model.id, revision)

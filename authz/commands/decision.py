@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from authz.engine.budget import Budget
-from authz.engine.check import check
-from authz.engine.kleene import ALLOWED, UNKNOWN
+from authz.engine.check import Check
 from authz.index.overlay import Overlay
 from authz.index.rows import View
 from authz.model import tuples
@@ -15,8 +14,37 @@ from authz.model.compile import CompiledModel
 from authz.tuples import JsonValue, RelationshipTuple
 
 
-class Question(NamedTuple):
+class Asked(Protocol):
     """Has the user the relation on the object, with what is true for this question alone."""
+
+    @property
+    def object(self) -> str:
+        """The object, `type:id`."""
+        ...
+
+    @property
+    def relation(self) -> str:
+        """The relation."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """The user: an object, a userset or a typed wildcard."""
+        ...
+
+    @property
+    def contextual_tuples(self) -> Sequence[RelationshipTuple]:
+        """Tuples that exist for this question."""
+        ...
+
+    @property
+    def context(self) -> Mapping[str, JsonValue]:
+        """What conditions are evaluated with."""
+        ...
+
+
+class Question(NamedTuple):
+    """A question by itself."""
 
     object: str
     relation: str
@@ -25,7 +53,7 @@ class Question(NamedTuple):
     context: Mapping[str, JsonValue]
 
 
-def check_question(model: CompiledModel, question: Question) -> None:
+def check_question(model: CompiledModel, question: Asked) -> None:
     """Refuse a question that the model has no answer to.
 
     Raises:
@@ -34,7 +62,8 @@ def check_question(model: CompiledModel, question: Question) -> None:
 
     """
     tuples.check_question(model, question.object, question.relation, question.user)
-    tuples.check_contextual_tuples(model, question.contextual_tuples)
+    if question.contextual_tuples:
+        tuples.check_contextual_tuples(model, question.contextual_tuples)
 
 
 def overlaid(view: View, contextual_tuples: Iterable[RelationshipTuple]) -> View:
@@ -42,20 +71,9 @@ def overlaid(view: View, contextual_tuples: Iterable[RelationshipTuple]) -> View
     return Overlay(view, contextual_tuples) if contextual_tuples else view
 
 
-def decide(view: View, model: CompiledModel, budget: Budget, question: Question) -> Callable[[], bool | None]:
+def decide(view: View, model: CompiledModel, budget: Budget, question: Asked) -> Callable[[], bool | None]:
     """The question, ready to run; None says that rows are missing."""
-    prepared = check(
-        overlaid(view, question.contextual_tuples),
-        model,
-        budget,
-        object_=question.object,
-        relation=question.relation,
-        user=question.user,
-        context=question.context,
-    )
-
-    def run() -> bool | None:
-        value = prepared.run()
-        return None if value is UNKNOWN else value is ALLOWED
-
-    return run
+    if question.contextual_tuples:
+        view = overlaid(view, question.contextual_tuples)
+    names = (question.object, question.relation, question.user)
+    return Check(view, model, budget, names, question.context).decide

@@ -1,6 +1,7 @@
 """Orders that hold for a time, as this process knows them. Polled from the datastore; read by `access` and `audit`.
 
-An order issued or lifted here holds here at once; on other processes within `POLL_SECONDS` and one query.
+An order issued or lifted here holds here at once, and for the next call of every worker of this host; on other hosts
+within `POLL_SECONDS` and one query.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from authz.call import Origin
 from authz.clock import Clock
 from authz.commands.ids import new_id
 from authz.errors import AuthzError, InvalidRequest
+from authz.index.signal import DIRECTIVES, Signal
 from authz.store.directives import Directive, DirectiveStore
 from authz.tuples import JsonValue
 
@@ -39,9 +41,12 @@ _log = structlog.get_logger(__name__)
 class Directives:
     """The orders that hold now, by id. Used on the event loop only."""
 
-    def __init__(self, store: DirectiveStore, clock: Clock) -> None:
+    def __init__(self, store: DirectiveStore, clock: Clock, signal: Signal | None = None) -> None:
         self._store = store
         self._clock = clock
+        self._signal = signal
+        self._state = b""
+        """What the signal said before the last refresh."""
         self._seen = 0
         self._held: dict[str, Directive] = {}
         self._subscribers: dict[str, list[Subscriber]] = {}
@@ -54,6 +59,22 @@ class Directives:
     def age(self) -> float:
         """Seconds since the datastore last told what holds; infinite before the first time."""
         return self._clock.monotonic() - self._refreshed
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether another worker of this host gave or lifted an order since the last refresh."""
+        return self._signal is not None and self._signal.state(DIRECTIVES) != self._state
+
+    async def catch_up(self) -> None:
+        """Learn what the other workers of this host had ordered when this was called; they share one query who wait.
+
+        Raises:
+            Unavailable: the datastore does not answer: it is not known what holds.
+
+        """
+        async with self._turn:
+            if self.is_behind:
+                await self._refresh()
 
     def subscribe(self, kind: str, subscriber: Subscriber) -> None:
         """Tell `subscriber` of every order of a kind: those that hold already at once, others when they are known."""
@@ -83,9 +104,7 @@ class Directives:
         except orjson.JSONEncodeError as error:
             raise InvalidRequest(f"the body of the {kind} cannot be stored as JSON") from error
         directive = Directive(new_id(now), kind, text, reason, by.principal, now, expires_at)
-        stored = await self._store.add_directive(directive, by=by)
-        self._take_in(stored)
-        return stored
+        return await asyncio.shield(self._add(directive, by))
 
     async def lift(self, directive_id: str, *, by: Origin) -> Directive | None:
         """End an order; None when there is none that could be ended.
@@ -94,10 +113,7 @@ class Directives:
             Unavailable: the datastore does not answer; the order may have been lifted or not.
 
         """
-        lifted = await self._store.lift_directive(directive_id, self._clock.now(), by=by)
-        if lifted is not None:
-            self._take_in(lifted)
-        return lifted
+        return await asyncio.shield(self._lift(directive_id, by))
 
     async def refresh(self) -> None:
         """Learn what other processes ordered.
@@ -107,16 +123,7 @@ class Directives:
 
         """
         async with self._turn:
-            self._watch_clock()
-            while True:
-                started = self._clock.monotonic()
-                page = await self._store.directives_after(self._seen, limit=PAGE)
-                self._apply(page)
-                self._seen = max([self._seen, *(each.version for each in page)])
-                if len(page) < PAGE:
-                    break
-            self._refreshed = started
-            self._forget()
+            await self._refresh()
 
     async def follow_forever(self) -> None:
         """Refresh every `POLL_SECONDS` until cancelled; a datastore that does not answer is asked again."""
@@ -133,7 +140,34 @@ class Directives:
                 self._is_refused = False
             await asyncio.sleep(POLL_SECONDS)
 
+    async def _refresh(self) -> None:
+        self._watch_clock()
+        state = b"" if self._signal is None else self._signal.state(DIRECTIVES)
+        while True:
+            started = self._clock.monotonic()
+            page = await self._store.directives_after(self._seen, limit=PAGE)
+            self._apply(page)
+            self._seen = max([self._seen, *(each.version for each in page)])
+            if len(page) < PAGE:
+                break
+        self._refreshed, self._state = started, state
+        self._forget()
+
+    async def _add(self, directive: Directive, by: Origin) -> Directive:
+        # To its end, even when its caller goes away: what is committed must be known here, and told.
+        stored = await self._store.add_directive(directive, by=by)
+        self._take_in(stored)
+        return stored
+
+    async def _lift(self, directive_id: str, by: Origin) -> Directive | None:
+        lifted = await self._store.lift_directive(directive_id, self._clock.now(), by=by)
+        if lifted is not None:
+            self._take_in(lifted)
+        return lifted
+
     def _take_in(self, directive: Directive) -> None:
+        if self._signal is not None:
+            self._signal.raise_(DIRECTIVES)
         # All up to the version seen has come by the poll already; what is no longer held has ended since.
         if directive.version > self._seen:
             self._apply([directive])

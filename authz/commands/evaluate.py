@@ -2,6 +2,7 @@
 
 A short question is answered from the live index without a lock, for nothing else runs on the loop meanwhile. One that
 outgrows `INLINE_STEPS` begins again on a thread, over a snapshot of the same revision, so that it holds up nobody.
+Where rows are missing, a question is asked in rounds, and between two of them all that it missed is read in one batch.
 Called by the commands that ask questions.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from authz.call import Call
 from authz.clock import Clock
@@ -41,16 +43,34 @@ def _hand_over() -> None:
     raise _Outgrown
 
 
-def limited(clock: Clock, call: Call, deadline: float | None) -> Budget:
-    """The budget of a call: until a time of the monotonic clock, and while anybody waits."""
+class _Turn:
+    """Bounds a question on the event loop to one turn after another: `INLINE_STEPS` in each, and a look at the call."""
 
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+        self._has_looked = False
+        self.budget = Budget(self._look_once, steps=INLINE_STEPS)
+
+    def begin(self) -> None:
+        """A turn begins."""
+        self._has_looked = False
+        self.budget.look_soon()
+
+    def _look_once(self) -> None:
+        if self._has_looked:
+            raise _Outgrown
+        self._look()
+        self._has_looked = True
+
+
+def _looking(clock: Clock, call: Call, deadline: float | None) -> Callable[[], None]:
     def look() -> None:
         if call.cancelled:
             raise Cancelled("the call was cancelled")
         if deadline is not None and clock.monotonic() > deadline:
             raise DeadlineExceeded("the deadline passed before the question was answered")
 
-    return Budget(look)
+    return look
 
 
 async def evaluate(
@@ -75,12 +95,48 @@ async def evaluate(
         AuthzError: whatever the question raises.
 
     """
-    if isinstance(view, TupleIndex):
-        try:
-            return _complete(ask(view, Budget(_hand_over, steps=INLINE_STEPS))())
-        except _Outgrown:
-            pass
-    return await evaluate_on_thread(clock, call, view, ask, deadline=deadline)
+    if isinstance(view, PartialView):
+        look = _looking(clock, call, call.deadline if deadline is None else deadline)
+        return await _evaluate_partially(look, view, ask)
+    try:
+        return _complete(ask(view, Budget(_hand_over, steps=INLINE_STEPS))())
+    except _Outgrown:
+        return await evaluate_on_thread(clock, call, view, ask, deadline=deadline)
+
+
+async def _evaluate_partially(look: Callable[[], None], view: PartialView, ask: Ask[Answer]) -> Answer:
+    """Ask the rows in memory; if they do not suffice, ask again and read what is missing."""
+    try:
+        if view.is_live:
+            answer = ask(view.index, Budget(_hand_over, steps=INLINE_STEPS))()
+            if answer is not None:
+                return answer
+        answer = await _turn_by_turn(view.open(), look, ask)
+    except _Outgrown:
+        # The view stays open: what it has read it still has.
+        return await _round_by_round(view, Budget(look), ask)
+    except BaseException:
+        view.close()
+        raise
+    view.close()
+    return answer
+
+
+async def _turn_by_turn(view: PartialView, look: Callable[[], None], ask: Ask[Answer]) -> Answer:
+    """Rounds on the event loop, one turn each.
+
+    Raises:
+        _Outgrown: a round takes more than a turn.
+
+    """
+    turn = _Turn(look)
+    run = ask(view, turn.budget)
+    while True:
+        turn.begin()
+        answer = run()
+        if answer is not None:
+            return answer
+        await view.fetch()
 
 
 def evaluate_on_thread(
@@ -92,9 +148,9 @@ def evaluate_on_thread(
     deadline: float | None = None,
 ) -> Awaitable[Answer]:
     """As `evaluate`, for a question that is known to be long. The view is held as it is now, until the work ends."""
-    budget = limited(clock, call, call.deadline if deadline is None else deadline)
+    budget = Budget(_looking(clock, call, call.deadline if deadline is None else deadline))
     if isinstance(view, PartialView):
-        return _round_by_round(view, budget, ask(view, budget))
+        return _round_by_round(view, budget, ask)
     snapshot = view.snapshot()
     # Whoever pops this owns the snapshot: the work when it begins, else the end of a call that was cancelled in
     # the queue.
@@ -113,13 +169,31 @@ def evaluate_on_thread(
     return future
 
 
-async def _round_by_round(view: PartialView, budget: Budget, run: Run[Answer]) -> Answer:
-    while True:
-        budget.look_soon()
-        answer = await asyncio.to_thread(run)
-        if answer is not None:
-            return answer
-        await view.fetch()
+async def _round_by_round(view: PartialView, budget: Budget, ask: Ask[Answer]) -> Answer:
+    """Rounds on threads; closes the view."""
+    loop = asyncio.get_running_loop()
+    working: asyncio.Future[Answer | None] | None = None
+    view.open()
+    try:
+        run = ask(view, budget)
+        while True:
+            budget.look_soon()
+            working = loop.run_in_executor(None, run)
+            answer = await asyncio.shield(working)
+            if answer is not None:
+                return answer
+            await view.fetch()
+    finally:
+        # INVARIANT: a view is not closed while a thread reads it, though nobody waits for what the thread finds.
+        if working is None or working.done():
+            view.close()
+        else:
+            working.add_done_callback(partial(_close, view))
+
+
+def _close(view: PartialView, working: asyncio.Future[Any]) -> None:
+    working.exception()
+    view.close()
 
 
 def _complete(answer: Answer | None) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from authz.call import Call
 from authz.commands.decision import overlaid
@@ -29,16 +29,31 @@ class ExpandQuery(NamedTuple):
     consistency: Consistency = Consistency()
 
 
-class Expanded(NamedTuple):
+Tree = TypeVar("Tree")
+
+
+class Expanded(NamedTuple, Generic[Tree]):
     """The tree, and the model and revision at which it holds."""
 
-    tree: Node
+    tree: Tree
     model_id: str
     revision: int
 
 
-async def expand(services: Services, call: Call, query: ExpandQuery) -> Expanded:
+async def expand(services: Services, call: Call, query: ExpandQuery) -> Expanded[Node]:
     """Expand.
+
+    Raises:
+        AuthzError: as `expand_as`.
+
+    """
+    return await expand_as(services, call, query, lambda tree: tree)
+
+
+async def expand_as(
+    services: Services, call: Call, query: ExpandQuery, convert: Callable[[Node], Tree]
+) -> Expanded[Tree]:
+    """Expand, and convert the tree where it was made: on a thread of its own if it is large.
 
     Raises:
         InvalidExpand: no object or no relation is given.
@@ -55,9 +70,15 @@ async def expand(services: Services, call: Call, query: ExpandQuery) -> Expanded
     view = await services.indexes.view(query.store_id, query.consistency)
     revision = view.revision
 
-    def ask(view: View, budget: Budget) -> Callable[[], Node | None]:
+    def ask(view: View, budget: Budget) -> Callable[[], Tree | None]:
         over = overlaid(view, query.contextual_tuples)
-        return Expand(over, model, budget, object_=query.object, relation=query.relation).run
+        expansion = Expand(over, model, budget, object_=query.object, relation=query.relation)
 
-    tree: Node = await evaluate(services.clock, call, view, ask)
+        def run() -> Tree | None:
+            tree = expansion.run()
+            return None if tree is None else convert(tree)
+
+        return run
+
+    tree: Tree = await evaluate(services.clock, call, view, ask)
     return Expanded(tree, model.id, revision)

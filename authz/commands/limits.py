@@ -26,6 +26,8 @@ class Limits:
     """0: no limit."""
     changelog_horizon: float = 0.0
     """Changes younger than this are not shown by ReadChanges."""
+    changelog_retention: float = 0.0
+    """For how many seconds changes are kept; 0: for ever."""
     max_token_lifetime: float = 3600.0
     """How many seconds a token of any issuer may be good for, leeway included: so long is its revocation kept."""
     issuers: frozenset[str] = frozenset()

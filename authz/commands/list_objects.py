@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from authz.commands.listing import Listing, Prepare, asking, time_to_answer
 from authz.commands.services import Services
 from authz.consistency import Consistency
 from authz.engine.list_objects import list_objects as walk_objects
-from authz.errors import InvalidRequest
+from authz.errors import Cancelled, DeadlineExceeded, InvalidRequest
 from authz.index.memory import TupleIndex
 from authz.index.partial import PartialView
 from authz.model.compile import CompiledModel
@@ -22,6 +23,11 @@ from authz.tuples import JsonValue, RelationshipTuple
 
 MAX_CHUNK = 64
 """Objects of a stream that are handed over at once."""
+MAX_WAITING = 1_000
+"""Chunks of a stream that may wait for their reader; then the walk waits too."""
+PATIENCE = 5.0
+"""Seconds that a walk, and the thread it is on, waits for a reader that takes nothing."""
+_BETWEEN_LOOKS = 0.1
 
 
 class ListObjectsQuery(NamedTuple):
@@ -67,7 +73,10 @@ async def list_objects(services: Services, call: Call, query: ListObjectsQuery) 
 
 
 class ObjectStream:
-    """Objects as they are found. `truncated` is known once the stream has ended: empty, or `deadline`."""
+    """Objects as they are found. `truncated` is known once the stream has ended: empty, or `deadline`.
+
+    A reader that falls behind holds the walk up, and one that stops for long ends it as the deadline would.
+    """
 
     def __init__(
         self,
@@ -84,10 +93,14 @@ class ObjectStream:
         self._loop = asyncio.get_running_loop()
         self._found: list[str] = []
         self._chunk = 1
+        self._room = threading.Semaphore(MAX_WAITING)
+        self._is_left = False
+        self._call = call
+        self._clock = services.clock
         ask = asking(_walk(model, query), 0, self._take)
-        deadline = time_to_answer(services.clock, call)
-        # The walk begins now, while the view is the chosen one; it does not wait for a slow reader.
-        walk = evaluate_on_thread(services.clock, call, view, ask, deadline=deadline)
+        self._deadline = time_to_answer(services.clock, call)
+        # The walk begins now, while the view is the chosen one.
+        walk = evaluate_on_thread(services.clock, call, view, ask, deadline=self._deadline)
         self._walking: asyncio.Future[Listing] = asyncio.ensure_future(walk)
         self._walking.add_done_callback(self._end)
 
@@ -97,7 +110,17 @@ class ObjectStream:
         if len(self._found) >= self._chunk:
             chunk, self._found = self._found, []
             self._chunk = min(2 * self._chunk, MAX_CHUNK)
+            self._wait_for_room()
             self._loop.call_soon_threadsafe(self._arrived.put_nowait, chunk)
+
+    def _wait_for_room(self) -> None:
+        waited = 0.0
+        while not self._room.acquire(timeout=_BETWEEN_LOOKS):
+            waited += _BETWEEN_LOOKS
+            if self._is_left or self._call.cancelled:
+                raise Cancelled("nobody reads the stream any more")
+            if waited > PATIENCE or (self._deadline is not None and self._clock.monotonic() > self._deadline):
+                raise DeadlineExceeded("the stream was not read in time")
 
     def _end(self, walking: asyncio.Future[Listing]) -> None:
         # A reader that went away asks for no result: look at the error here, so that nobody calls it forgotten.
@@ -108,9 +131,13 @@ class ObjectStream:
         self._arrived.put_nowait(())
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        while chunk := await self._arrived.get():
-            for name in chunk:
-                yield name
+        try:
+            while chunk := await self._arrived.get():
+                self._room.release()
+                for name in chunk:
+                    yield name
+        finally:
+            self._is_left = True
         self.truncated = (await self._walking).truncated
 
 

@@ -2,13 +2,12 @@
 
 Every (operand, object) that the question depends on becomes an equation over others. Strongly connected parts are
 solved one after another, dependencies first; within a part that has cycles the well-founded semantics decides (Van
-Gelder, Ross, Schlipf 1991, by alternating fixpoints): a positive cycle contributes nothing, and what depends on its
-own negation is UNDEFINED, thus denied. Called by `engine.evaluation`; runs without recursion, so depth is no limit.
+Gelder, Ross, Schlipf 1991): a positive cycle contributes nothing, and what depends on its own negation is UNDEFINED,
+thus denied. Called by `engine.evaluation`; runs without recursion, so depth is no limit.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
@@ -29,10 +28,14 @@ from authz.engine.kleene import (
 )
 from authz.engine.scope import Scope
 from authz.engine.search import Search
+from authz.engine.wellfounded import Literal, Rule, WellFounded
 from authz.model.plan import STRIDE
 
 _ROOT = -1 << 80
 """Key of the equation that stands for a gate asked about as such; no (operand, object) has it."""
+
+
+_VALUES = {True: ALLOWED, False: DENIED}
 
 
 class _Term(NamedTuple):
@@ -122,75 +125,46 @@ class Equations:
 
 
 class _Component:
-    """A strongly connected part with cycles, solved by alternating fixpoints of the certain and the possible."""
+    """A strongly connected part with cycles."""
 
     def __init__(
         self, keys: list[int], equations: dict[int, _Equation], solved: dict[int, Value], scope: Scope
     ) -> None:
-        self._keys = keys
         self._equations = {key: equations[key] for key in keys}
         self._solved = solved
         self._scope = scope
-        self._dependents: dict[int, list[int]] = {key: [] for key in keys}
-        for key, equation in self._equations.items():
-            for dependency in equation.dependencies():
-                if dependency in self._dependents:
-                    self._dependents[dependency].append(key)
 
     def solve(self) -> dict[int, Value]:
-        certain: set[int] = set()
-        while True:
-            possible = self._least(against=certain, is_possible=True)
-            following = self._least(against=possible, is_possible=False)
-            if following == certain:
-                break
-            certain = following
+        rules = [rule for key, equation in self._equations.items() for rule in self._rules(key, equation)]
+        held = {key for key, equation in self._equations.items() if equation.own is ALLOWED}
+        open_ = {key for key, equation in self._equations.items() if equation.own not in {ALLOWED, DENIED}}
+        settled = WellFounded(list(self._equations), held, open_, rules, self._scope.budget.spend).settled
         why = self._why_open()
-        return {key: ALLOWED if key in certain else why if key in possible else DENIED for key in self._keys}
+        return {key: _VALUES[settled[key]] if key in settled else why for key in self._equations}
 
-    def _least(self, *, against: set[int], is_possible: bool) -> set[int]:
-        """The least set of keys that hold; subtracted operands are judged by the opposite bound, `against`."""
-        held: set[int] = set()
-        queue = deque(self._keys)
-        while queue:
-            key = queue.popleft()
-            if key in held:
-                continue
-            self._scope.budget.spend(1 + len(self._equations[key].terms))
-            if self._holds(self._equations[key], held, against, is_possible=is_possible):
-                held.add(key)
-                queue.extend(self._dependents[key])
-        return held
-
-    def _holds(self, equation: _Equation, held: set[int], against: set[int], *, is_possible: bool) -> bool:
-        if equation.own is ALLOWED or (is_possible and equation.own is not DENIED):
-            return True
-        return any(
-            self._term_holds(term, held, against, is_possible=is_possible)
-            for term in equation.terms
-            if term.is_certain or is_possible
-        )
-
-    def _term_holds(self, term: _Term, held: set[int], against: set[int], *, is_possible: bool) -> bool:
-        if not term.is_exclusion:
-            return all(self._is_held(key, held, is_possible=is_possible) for key in term.operands)
-        base, subtract = term.operands
-        return self._is_held(base, held, is_possible=is_possible) and not self._is_held(
-            subtract, against, is_possible=not is_possible
-        )
-
-    def _is_held(self, key: int, held: set[int], *, is_possible: bool) -> bool:
-        if key in self._dependents:
-            return key in held
-        value = self._solved[key]
-        return value is not DENIED if is_possible else value is ALLOWED
+    def _rules(self, key: int, equation: _Equation) -> Iterator[Rule]:
+        """The terms of an equation that can still hold, over the keys of this part."""
+        for term in equation.terms:
+            inner: list[Literal] = []
+            is_certain = term.is_certain
+            for place, operand in enumerate(term.operands):
+                is_positive = not (term.is_exclusion and place)
+                if operand in self._equations:
+                    inner.append(Literal(operand, is_positive))
+                    continue
+                value = self._solved[operand] if is_positive else negate(self._solved[operand])
+                if value is DENIED:
+                    break
+                is_certain &= value is ALLOWED
+            else:
+                yield Rule(key, tuple(inner), is_certain)
 
     def _why_open(self) -> Value:
         """Why keys of this part are neither certain nor impossible: the reason to settle first."""
         why = UNDEFINED
         for equation in self._equations.values():
             reasons = [equation.own]
-            reasons.extend(self._solved[key] for key in equation.dependencies() if key not in self._dependents)
+            reasons.extend(self._solved[key] for key in equation.dependencies() if key not in self._equations)
             if not all(term.is_certain for term in equation.terms):
                 reasons.append(CONDITIONAL)
             why = reduce(either, (reason for reason in reasons if reason is not ALLOWED), why)

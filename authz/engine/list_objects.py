@@ -13,11 +13,13 @@ from authz.engine.binding import Get
 from authz.engine.budget import Budget
 from authz.engine.check import condition_failed
 from authz.engine.evaluation import Evaluation
-from authz.engine.kleene import ALLOWED, CONDITIONAL, UNKNOWN, Value
+from authz.engine.kleene import ALLOWED, CONDITIONAL, DENIED, UNKNOWN, Value
+from authz.engine.lean import Walk
+from authz.engine.nodes import NodeGate, is_lean, lean_for
 from authz.engine.scope import Scope
 from authz.index.rows import MISSING, Context, View, members
 from authz.model.compile import CompiledModel
-from authz.model.plan import STRIDE, Edge, Plan, plans_for
+from authz.model.plan import STRIDE, Edge, Gate, Plan, plans_for
 from authz.model.reverse import reverse_plan
 from authz.tuples import JsonValue, user_kind
 
@@ -36,6 +38,13 @@ class ListObjects:
         self._reverse = reverse_plan(root)
         self._evaluation = Evaluation(scope)
         self._emit = emit
+        self._lean = lean_for(scope.view, scope.binder.plans.model)
+        self._walk_short = (
+            Walk(self._lean, scope.user, scope.budget) if is_lean(root, scope.binder.plans.kind) else None
+        )
+        self._gates: dict[Gate, NodeGate] = {}
+        # Plans that others follow from.
+        self._leading = self._reverse.arrivals.keys() | self._reverse.links.keys() | self._reverse.gates.keys()
         self._gets: dict[Edge, list[Get]] = {}
         self._seen: set[int] = set()
         self._emitted: set[int] = set()
@@ -65,8 +74,11 @@ class ListObjects:
         Returns: False to stop for good, because nobody wants more.
         """
         blocked = []
+        budget = self._scope.budget
         for fact in queue:
-            self._scope.budget.spend(1)
+            budget.left -= 1
+            if budget.left < 0:
+                budget.spend(0)
             plan, object_ = fact
             if plan is None:
                 is_done = self._start(queue)
@@ -80,7 +92,7 @@ class ListObjects:
                         self._emitted.add(object_)
                         if not self._emit(self._scope.name(object_)):
                             return False
-                is_done = self._visit(plan, object_, queue)
+                is_done = plan not in self._leading or self._visit(plan, object_, queue)
             if not is_done:
                 blocked.append(fact)
         queue[:] = blocked
@@ -110,7 +122,7 @@ class ListObjects:
         for following in self._reverse.links.get(plan, ()):
             self._push(queue, following, object_)
         for gate, following in self._reverse.gates.get(plan, ()):
-            value = self._evaluation.gate(self._scope.binder.gate(gate), object_)
+            value = self._pass(gate, object_, is_certain=queue is self._queue)
             if value is UNKNOWN:
                 is_done = False
             elif value is ALLOWED:
@@ -118,6 +130,17 @@ class ListObjects:
             elif value is CONDITIONAL:
                 self._push_maybe(queue, following, object_)
         return is_done
+
+    def _pass(self, gate: Gate, object_: int, *, is_certain: bool) -> Value:
+        """Whether the user passes a gate on an object on which its first operand holds, for certain or perhaps."""
+        if self._walk_short is not None and is_certain:
+            node_gate = self._gates.get(gate)
+            if node_gate is None:
+                node_gate = self._gates[gate] = self._lean.gate(gate)
+            passed = self._walk_short.passes(node_gate, object_, is_entered=True)
+            if passed is not None:
+                return ALLOWED if passed else DENIED
+        return self._evaluation.gate(self._scope.binder.gate(gate), object_)
 
     def _arrive(self, edge: Edge, plan: Plan, user: int, queue: list[_Fact]) -> bool:
         is_done = True
@@ -128,9 +151,14 @@ class ListObjects:
             elif isinstance(row, dict):
                 self._arrive_conditionally(edge, plan, row, queue)
             else:
-                self._scope.budget.spend(len(row) if isinstance(row, set) else 1)
-                for object_ in members(row):
-                    self._push(queue, plan, object_)
+                found = members(row)
+                self._scope.budget.spend(len(found))
+                seen, index = self._seen, plan.index
+                for object_ in found:
+                    key = object_ * STRIDE + index
+                    if key not in seen:
+                        seen.add(key)
+                        queue.append((plan, object_))
         return is_done
 
     def _arrive_conditionally(self, edge: Edge, plan: Plan, row: dict[int, Context], queue: list[_Fact]) -> None:

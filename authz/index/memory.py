@@ -8,33 +8,41 @@ exact at its revision while the index moves on.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
-from cachetools import LRUCache
-
 from authz.errors import Bug
+from authz.index.bindings import Bindings
+from authz.index.decisions import DECISIONS, Decisions
 from authz.index.names import Names
-from authz.index.rows import Row, Rows
+from authz.index.rows import Context, Row, Rows
 from authz.index.tables import Table
 from authz.model.plan import Edge
 from authz.store.api import Change, Operation
-from authz.tuples import RelationshipTuple, UserKind, object_type, split_userset, user_kind
+from authz.tuples import RelationshipTuple, UserKind, object_type, split_object, split_userset, user_kind
 
 _Shape = tuple[str, str, UserKind]
-BINDINGS = 256
 
 
 class TupleIndex:
     """The resident index of a store; also a `View` for the thread that applies changes."""
 
-    def __init__(self, revision: int) -> None:
+    def __init__(self, revision: int, *, decisions: int = DECISIONS) -> None:
         self.revision = revision
-        self.bindings: MutableMapping[object, object] = LRUCache(BINDINGS)
+        self.changed: dict[tuple[str, str], int] = {}
+        """(type, relation) -> the revision at which a tuple of it last changed since the index was loaded."""
+        self.decisions = Decisions(self.changed, revision, decisions)
+        self.bindings: MutableMapping[object, object] = Bindings()
         self._names = Names()
         self._tables: dict[Edge, Table] = {}
         self._shapes: dict[_Shape, list[Table]] = {}
+        # Type -> all rows whose keys are names of that type: a name that is the key of none is in no tuple.
+        self._keyed: dict[str, list[dict[int, Row]]] = {}
         self._snapshots: list[Snapshot] = []
+        self._opened = 0
+        # Ids without a name that a snapshot may still hold, each with the number of the newest such snapshot.
+        self._forgotten: deque[tuple[int, int]] = deque()
         self._lock = threading.Lock()
         self.find = self._names.find
         self.name = self._names.name
@@ -44,6 +52,14 @@ class TupleIndex:
         """Enter tuples of the index's revision, before anybody reads."""
         for tuple_ in tuples:
             self._add(tuple_, shared=False)
+
+    def load_columns(
+        self, edge: Edge, objects: Sequence[str], users: Sequence[str], contexts: Sequence[Context]
+    ) -> None:
+        """As `load`, for tuples of one edge: users without the userset's relation, contexts if the edge has them."""
+        intern = self._names.intern_many
+        self._table(edge).add_many(intern(objects), intern(users), contexts)
+        self.tuples += len(objects)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Move forward over whole revisions, in order; changes that are in the index already are passed over.
@@ -55,20 +71,26 @@ class TupleIndex:
         with self._lock:
             shared = bool(self._snapshots)
             reached = self.revision
+            loose: dict[int, None] = {}
             for change in changes:
                 if change.revision <= self.revision:
                     continue
                 if change.revision > reached + 1:
                     raise Bug(f"the changelog goes from revision {reached} to {change.revision}")
                 reached = change.revision
-                self._apply(change, shared=shared)
+                self._apply(change, loose, shared=shared)
+            self._free(loose)
             self.revision = reached
+            self.decisions.moved()
 
-    def _apply(self, change: Change, *, shared: bool) -> None:
+    def _apply(self, change: Change, loose: dict[int, None], *, shared: bool) -> None:
+        """Take in one change; the names of a tuple that is deleted become loose."""
+        self.changed[object_type(change.tuple.object), change.tuple.relation] = change.revision
+        self.decisions.note(change.tuple.object, change.revision)
         if change.operation is Operation.WRITE:
             self._add(change.tuple, shared=shared)
         else:
-            self._remove(change.tuple, shared=shared)
+            loose.update(dict.fromkeys(self._remove(change.tuple, shared=shared)))
 
     def _add(self, tuple_: RelationshipTuple, *, shared: bool) -> None:
         condition = tuple_.condition
@@ -81,16 +103,32 @@ class TupleIndex:
         table.add(object_, user, condition.context if condition else None, shared=shared)
         self.tuples += 1
 
-    def _remove(self, tuple_: RelationshipTuple, *, shared: bool) -> None:
-        object_ = self._names.intern(tuple_.object)
-        user = self._names.intern(split_userset(tuple_.user)[0])
+    def _remove(self, tuple_: RelationshipTuple, *, shared: bool) -> tuple[int, int]:
+        object_ = self.find(tuple_.object)
+        user = self.find(split_userset(tuple_.user)[0])
         for table in self._shapes.get(_shape(tuple_), ()):
+            if object_ is None or user is None:
+                break
             if shared:
                 self._save(table, object_, user)
             if table.remove(object_, user, shared=shared):
                 self.tuples -= 1
-                return
+                return object_, user
         raise Bug(f"the changelog deletes `{tuple_.key}`, which is not in the index at revision {self.revision}")
+
+    def _free(self, loose: Iterable[int]) -> None:
+        """Forget names that no row holds any more, and recycle ids that no snapshot can hold any more."""
+        for key in loose:
+            name = self.name(key)
+            if any(key in rows for rows in self._keyed[split_object(name)[0]]):
+                continue
+            for snapshot in self._snapshots:
+                snapshot.keep_name(name, key)
+            self._names.forget(key)
+            self._forgotten.append((self._opened, key))
+        oldest = self._snapshots[0].number if self._snapshots else self._opened + 1
+        while self._forgotten and self._forgotten[0][0] < oldest:
+            self._names.recycle(self._forgotten.popleft()[1])
 
     def _save(self, table: Table, object_: int, user: int) -> None:
         for snapshot in self._snapshots:
@@ -101,6 +139,8 @@ class TupleIndex:
         if table is None:
             table = Table(edge)
             self._shapes.setdefault((edge.type, edge.relation, edge.user), []).append(table)
+            self._keyed.setdefault(edge.type, []).append(table.forward)
+            self._keyed.setdefault(edge.user.type, []).append(table.reverse)
             self._tables[edge] = table
         return table
 
@@ -123,10 +163,36 @@ class TupleIndex:
     async def fetch(self) -> None:
         """Nothing is ever missing here."""
 
+    def tables(self) -> list[dict[int, Row]]:
+        """The rows of all edges in both directions."""
+        return [rows for table in self._tables.values() for rows in (table.forward, table.reverse)]
+
+    def names(self) -> Names:
+        """All names."""
+        return self._names
+
+    def retire(self, at_most: int) -> bool:
+        """Free up to so many rows and names of an index that nobody asks any more; returns whether nothing is left.
+
+        What a snapshot may still read is left alone.
+        """
+        if self._snapshots:
+            return False
+        # What is bound to the index refers to it: without this both would stay until the collector comes by, or longer.
+        self.bindings.clear()
+        for rows in self.tables():
+            while rows:
+                if not at_most:
+                    return False
+                at_most -= 1
+                rows.popitem()
+        return self._names.retire(at_most)
+
     def snapshot(self) -> Snapshot:
         """A view of the present revision that any thread may read; `close` it soon: it makes changes dearer."""
         with self._lock:
-            snapshot = Snapshot(self)
+            self._opened += 1
+            snapshot = Snapshot(self, self._opened)
             self._snapshots.append(snapshot)
         return snapshot
 
@@ -159,13 +225,26 @@ class _SavedRows:
 class Snapshot:
     """A `View` of an index at one revision, whatever is applied afterwards."""
 
-    def __init__(self, index: TupleIndex) -> None:
+    def __init__(self, index: TupleIndex, number: int) -> None:
         self.revision = index.revision
+        self.number = number
+        """Snapshots of an index are numbered in the order in which they were taken."""
+        self.decisions = index.decisions
         self.bindings: dict[object, object] = {}
         self._index = index
         self._saved: dict[tuple[int, bool], dict[int, Row]] = {}
-        self.find = index.find
+        self._names: dict[str, int] = {}
         self.name = index.name
+
+    def find(self, name: str) -> int | None:
+        """The id of a name, the same as long as the snapshot is open."""
+        # INVARIANT: a name is kept here before the index forgets it, so one that is not found there is found here.
+        found = self._index.find(name)
+        return self._names.get(name, found) if self._names else found
+
+    def keep_name(self, name: str, key: int) -> None:
+        """Know a name that the index is about to forget."""
+        self._names.setdefault(name, key)
 
     def forward(self, edge: Edge) -> Sequence[Rows]:
         """Rows by object as of the snapshot."""

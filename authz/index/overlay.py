@@ -117,6 +117,8 @@ def _without(row: Row, hidden: set[int]) -> Row:
         return None if row in hidden else row
     if isinstance(row, set) and not row.isdisjoint(hidden):
         return (row - hidden) or None
+    if isinstance(row, list):
+        return [entry for entry in row if entry not in hidden] or None
     if isinstance(row, dict) and not hidden.isdisjoint(row):
         return {entry: context for entry, context in row.items() if entry not in hidden} or None
     return row

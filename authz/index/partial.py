@@ -1,70 +1,77 @@
-"""A view that reads rows on demand, as of a fixed revision, and keeps the ones it used. Made by `index.registry`.
+"""A view that reads rows on demand, as of one revision, and keeps those it used. Made by `index.registry` per request.
 
-It answers questions at an old revision without loading the whole store. A row that was never read is `MISSING`; `fetch`
-reads all rows found missing since the last time in one batch.
+Rows that its index has in memory are used when they hold at the view's revision; the others are `MISSING` until
+`fetch` has read all of them in one batch. A row that the view has used stays what it was, whatever the index forgets
+or applies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
-from authz.index.names import Names
+from authz.index.cells import Cell, Shelf
 from authz.index.rows import MISSING, Row, Rows
-from authz.index.tables import Table
+from authz.index.shared import PartialIndex
 from authz.model.plan import Edge
-from authz.store.api import ForwardKey, ReverseKey, TupleReader
-from authz.tuples import RelationshipTuple, object_type, split_userset, user_kind
-
-
-class _Wanted(NamedTuple):
-    forward: dict[ForwardKey, None]
-    reverse: dict[ReverseKey, None]
 
 
 class PartialView:
-    """Tuples of a store as of a revision, read row by row."""
+    """Tuples of a store as of a revision, read row by row.
 
-    def __init__(self, reader: TupleReader, store_id: str, revision: int) -> None:
+    To be opened on the event loop before it is read, and closed there afterwards; in between, one thread at a time may
+    read it.
+    """
+
+    def __init__(self, index: PartialIndex, revision: int) -> None:
+        self.index = index
         self.revision = revision
+        self.decisions = index.decisions
         self.bindings: dict[object, object] = {}
-        self._reader = reader
-        self._store_id = store_id
-        self._names = Names()
-        self._tables: dict[Edge, Table] = {}
-        self._wanted = _Wanted({}, {})
-        self._held_forward: set[ForwardKey] = set()
-        self._held_reverse: set[ReverseKey] = set()
-        self.name = self._names.name
+        self.find = index.names.lend
+        self.name = index.names.name
+        self._number = 0
+        self._held: dict[Shelf, dict[int, Cell]] = {}
+        self._wanted: dict[Shelf, dict[int, None]] = {}
 
-    def find(self, name: str) -> int | None:
-        """The id of a name; every name has one, for only reading its rows tells whether any tuple has it."""
-        return self._names.intern(name)
+    @property
+    def is_live(self) -> bool:
+        """Whether the view's revision is that of its index, so that the index itself may be asked first."""
+        return self.revision == self.index.revision
+
+    def open(self) -> PartialView:
+        """Begin to read."""
+        if not self._number:
+            self._number = self.index.opened()
+        return self
+
+    def close(self) -> None:
+        """Read no more."""
+        # INVARIANT: nothing that holds ids outlives the view's number, for they may be recycled from here on.
+        self.bindings.clear()
+        self._held.clear()
+        self._wanted.clear()
+        if self._number:
+            self.index.closed(self._number)
+            self._number = 0
+
+    def __enter__(self) -> PartialView:
+        return self.open()
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
 
     def forward(self, edge: Edge) -> Sequence[Rows]:
         """Rows by object, or `MISSING`."""
-        return (_ForwardRows(self, edge, self._table(edge).forward),)
+        return self._rows(edge, self.index.shelf(edge, is_forward=True))
 
     def reverse(self, edge: Edge) -> Sequence[Rows]:
         """Rows by user, or `MISSING`."""
-        return (_ReverseRows(self, edge, self._table(edge).reverse),)
+        return self._rows(edge, self.index.shelf(edge, is_forward=False))
 
-    def _table(self, edge: Edge) -> Table:
-        return self._tables.setdefault(edge, Table(edge))
-
-    def holds_forward(self, key: ForwardKey) -> bool:
-        """Whether a forward row has been read; if not it is wanted from now on."""
-        if key in self._held_forward:
-            return True
-        self._wanted.forward[key] = None
-        return False
-
-    def holds_reverse(self, key: ReverseKey) -> bool:
-        """Whether a reverse row has been read; if not it is wanted from now on."""
-        if key in self._held_reverse:
-            return True
-        self._wanted.reverse[key] = None
-        return False
+    def _rows(self, edge: Edge, shelf: Shelf) -> Sequence[Rows]:
+        held, wanted = self._held.setdefault(shelf, {}), self._wanted.setdefault(shelf, {})
+        return (_ViewRows(shelf.cells, held, wanted, self.revision, self.index.edge_number(edge)),)
 
     async def fetch(self) -> None:
         """Read all wanted rows in one batch.
@@ -73,63 +80,37 @@ class PartialView:
             InvalidConsistencyToken: the revision is no longer kept.
 
         """
-        forward, reverse = self._wanted
-        self._wanted = _Wanted({}, {})
-        if not forward and not reverse:
+        wanted = {shelf: tuple(keys) for shelf, keys in self._wanted.items() if keys}
+        if not wanted:
             return
-        tuples = await self._reader.rows(self._store_id, self.revision, tuple(forward), tuple(reverse))
-        for tuple_ in tuples:
-            self._enter(tuple_, forward, reverse)
-        self._held_forward.update(forward)
-        self._held_reverse.update(reverse)
+        for cell in await self.index.read(self.revision, wanted):
+            self._held[cell.shelf][cell.key] = cell
+        for shelf in wanted:
+            self._wanted[shelf].clear()
 
-    def _enter(
-        self, tuple_: RelationshipTuple, forward: dict[ForwardKey, None], reverse: dict[ReverseKey, None]
+
+class _ViewRows:
+    """Rows of one edge at the view's revision, `MISSING` until the row of the database that they belong to was read."""
+
+    __slots__ = ("_cells", "_edge", "_held", "_revision", "_wanted")
+
+    def __init__(
+        self, cells: dict[int, Cell], held: dict[int, Cell], wanted: dict[int, None], revision: int, edge: int
     ) -> None:
-        type_, condition = object_type(tuple_.object), tuple_.condition
-        edge = Edge(type_, tuple_.relation, user_kind(tuple_.user), condition.name if condition else "")
-        object_ = self._names.intern(tuple_.object)
-        user = self._names.intern(split_userset(tuple_.user)[0])
-        table, context = self._table(edge), condition.context if condition else None
-        if ForwardKey(tuple_.object, tuple_.relation) in forward:
-            table.add_forward(object_, user, context)
-        if ReverseKey(tuple_.user, type_, tuple_.relation) in reverse:
-            table.add_reverse(object_, user, context)
-
-
-class _ForwardRows:
-    """Forward rows of one edge, `MISSING` until the (object, relation) they belong to has been read."""
-
-    __slots__ = ("_edge", "_rows", "_view")
-
-    def __init__(self, view: PartialView, edge: Edge, rows: dict[int, Row]) -> None:
-        self._view = view
+        self._cells = cells
+        self._held = held
+        self._wanted = wanted
+        self._revision = revision
         self._edge = edge
-        self._rows = rows
 
     def get(self, key: int, /) -> Row:
-        row = self._rows.get(key)
-        if row is None and not self._view.holds_forward(ForwardKey(self._view.name(key), self._edge.relation)):
-            return MISSING
-        return row
-
-
-class _ReverseRows:
-    """Reverse rows of one edge, `MISSING` until the (user, type, relation) they belong to has been read."""
-
-    __slots__ = ("_edge", "_rows", "_view")
-
-    def __init__(self, view: PartialView, edge: Edge, rows: dict[int, Row]) -> None:
-        self._view = view
-        self._edge = edge
-        self._rows = rows
-
-    def get(self, key: int, /) -> Row:
-        row = self._rows.get(key)
-        if row is not None:
-            return row
-        edge = self._edge
-        user = self._view.name(key)
-        if edge.user.relation:
-            user = f"{user}#{edge.user.relation}"
-        return None if self._view.holds_reverse(ReverseKey(user, edge.type, edge.relation)) else MISSING
+        cell = self._held.get(key)
+        if cell is None:
+            cell = self._cells.get(key)
+            # INVARIANT: a cell in its shelf holds up to the index's revision, which is not below the view's.
+            if cell is None or cell.since > self._revision:
+                self._wanted[key] = None
+                return MISSING
+            cell.used = True
+            self._held[key] = cell
+        return cell.rows.get(self._edge)

@@ -1,26 +1,31 @@
-"""The indexes of all stores in this process: loaded on first use, never stale. Asked by `commands`.
+"""The indexes of all stores in this process: made on first use, never stale. Asked by `commands`.
 
-Freshness rests on two numbers. The *epoch* counts the times that the datastore said another connection may have
-committed; an index is current when it was compared with the head of its store in this epoch. `required` is the newest
-revision that this process itself has acknowledged; an index is never used below it.
+Freshness rests on three numbers. The *epoch* counts the times that the datastore said another connection may have
+committed, and `told` how often other workers of this host were found to have told of writes to a store; an index is
+current when its store was looked at since both last grew. `required` is the newest revision that this process itself
+has acknowledged; an index is never used below it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import structlog
 
 from authz.consistency import Consistency, Mode
 from authz.errors import Bug, InvalidConsistencyToken
+from authz.index.cells import RowCache
+from authz.index.decisions import DECISIONS
 from authz.index.memory import TupleIndex
 from authz.index.partial import PartialView
+from authz.index.residency import CHANGES_PER_READ, Entry, Residency
+from authz.index.shared import PartialIndex
+from authz.index.signal import Signal
 from authz.store.api import Change, TupleReader, WriteResult
 
-CHANGES_PER_READ = 5_000
-TUPLES_PER_TURN = 1_000
-"""How many tuples are loaded before other calls get their turn: some milliseconds."""
+_log = structlog.get_logger(__name__)
 
 DecodeToken = Callable[[str, str], int]
 """(token, store id) to revision; raises `InvalidConsistencyToken`."""
@@ -31,70 +36,116 @@ class Sizes(NamedTuple):
 
     stores: int
     tuples: int
+    """Of resident stores."""
     lag: int
     """By how many revisions the index that is furthest behind is behind the newest that is known of its store."""
-
-
-class _Entry:
-    """One store's index and what is known of its freshness."""
-
-    def __init__(self) -> None:
-        self.index: TupleIndex | None = None
-        self.head = 0
-        self.epoch = -1
-        self.required = 0
-        self.lock = asyncio.Lock()
+    partial: int
+    """How many of the stores are partial."""
+    rows: int
+    """Rows of partial stores."""
+    bytes: int
+    """What all of it takes, as estimated."""
 
 
 class IndexRegistry:
-    """Views of stores at the revision that a caller's consistency asks for."""
+    """Views of stores at the revision that a caller's consistency asks for. Used on the event loop.
 
-    def __init__(self, datastore: TupleReader, decode: DecodeToken) -> None:
+    Args:
+        datastore: where tuples are.
+        decode: opens consistency tokens.
+        signal: tells of commits by the other workers of this host, if there are any.
+        budget: bytes for all indexes; None for as many as they take.
+        decisions: how many decisions each index remembers at most.
+
+    """
+
+    def __init__(
+        self,
+        datastore: TupleReader,
+        decode: DecodeToken,
+        signal: Signal | None = None,
+        *,
+        budget: int | None = None,
+        decisions: int = DECISIONS,
+    ) -> None:
         self._datastore = datastore
         self._decode = decode
-        self._entries: dict[str, _Entry] = {}
+        self._signal = signal
+        self._residency = Residency(datastore, budget=budget, decisions=decisions)
         self._epoch = 0
+        self._looked: asyncio.Task[Any] | None = None
         self._subscribers: list[Callable[[], None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.loads = 0
-        """How many indexes were read anew."""
         self.revisions = 0
         """How many revisions indexes have taken in."""
 
+    @property
+    def loads(self) -> int:
+        """How many indexes were read whole."""
+        return self._residency.loads
+
     def sizes(self) -> Sizes:
         """How much is in memory, and how far behind. Called from any thread."""
-        held = [(entry.index, entry.head) for entry in list(self._entries.values())]
+        held = [(entry.index, entry.head) for entry in list(self._residency.entries.values())]
         indexes = [(index, head) for index, head in held if index is not None]
+        resident = [index for index, _ in indexes if isinstance(index, TupleIndex)]
         lag = max((head - index.revision for index, head in indexes), default=0)
-        return Sizes(len(indexes), sum(index.tuples for index, _ in indexes), max(lag, 0))
+        return Sizes(
+            stores=len(indexes),
+            tuples=sum(index.tuples for index in resident),
+            lag=max(lag, 0),
+            partial=len(indexes) - len(resident),
+            rows=self._residency.cache.cells,
+            bytes=self._residency.bytes,
+        )
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever another connection may have committed."""
         self._subscribers.append(callback)
 
     async def observe(self) -> None:
-        """Look once whether another connection may have committed."""
+        """Look whether another connection may have committed."""
         self._observe()
 
     def _observe(self) -> None:
+        # One look serves all questions that a task asks in one turn of the loop: they belong to the same call, and the
+        # look comes after that call's arrival.
+        task = asyncio.current_task()
+        if task is not None and task is self._looked:
+            return
         if self._datastore.may_have_changed():
             self._epoch += 1
             for callback in self._subscribers:
                 callback()
+        if task is not None:
+            self._looked = task
+            asyncio.get_running_loop().call_soon(self._look_again)
 
-    def current(self, store_id: str) -> TupleIndex | None:
-        """The live index if it is as fresh as `view` would give it by default; None when that must be asked about.
+    def _look_again(self) -> None:
+        self._looked = None
+
+    def _listen(self, store_id: str, entry: Entry) -> None:
+        """Look once whether another worker has acknowledged a write to this store."""
+        if self._signal is not None:
+            state = self._signal.state(store_id)
+            if state != entry.state:
+                entry.state = state
+                entry.told += 1
+
+    def current(self, store_id: str) -> TupleIndex | PartialView | None:
+        """A view as fresh as `view` would give it by default; None when that must be asked about.
 
         For those who ask at every call: the datastore's signal is looked at just the same, and nothing is waited for.
         """
         self._observe()
-        entry = self._entries.get(store_id)
+        entry = self._residency.entries.get(store_id)
         if entry is None:
             return None
+        self._listen(store_id, entry)
         index = entry.index
-        if index is None or entry.epoch < self._epoch or index.revision < entry.required:
+        if index is None or not entry.is_current(self._epoch, entry.told):
             return None
-        return index
+        entry.asked = self._residency.now()
+        return _whole(index)
 
     async def view(self, store_id: str, consistency: Consistency) -> TupleIndex | PartialView:
         """A view of the store, to be read before the next await when it is the live index.
@@ -116,9 +167,11 @@ class IndexRegistry:
         if index.revision < wanted:
             raise _never_had(store_id, wanted)
         if mode is not Mode.AT_EXACT_SNAPSHOT or index.revision == wanted:
-            return index
+            return _whole(index)
         await self._check_kept(store_id, wanted)
-        return PartialView(self._datastore, store_id, wanted)
+        if isinstance(index, TupleIndex):
+            index = PartialIndex(self._datastore, store_id, wanted, RowCache(0), decisions=0)
+        return PartialView(index, wanted)
 
     async def revision_for(self, store_id: str, consistency: Consistency) -> int:
         """The revision at which a caller's question is to be answered from the datastore.
@@ -143,8 +196,13 @@ class IndexRegistry:
             raise InvalidConsistencyToken(f"revision {revision} of store `{store_id}` is no longer kept")
 
     async def applied(self, store_id: str, result: WriteResult) -> None:
-        """Take in a write of this process before it is acknowledged."""
-        entry = self._entries.get(store_id)
+        """Take in a write of this process, and tell the other workers, before it is acknowledged."""
+        if self._signal is not None:
+            # Also when nothing was changed: the caller learns of what others committed, and may not have told yet.
+            self._signal.raise_(store_id)
+        # From here on the index is never used below this write, whether or not it has taken it in.
+        self._datastore.heard(result)
+        entry = self._residency.entries.get(store_id)
         if entry is None:
             return
         entry.required = max(entry.required, result.revision)
@@ -152,69 +210,69 @@ class IndexRegistry:
         if index is None or index.revision >= result.revision:
             return
         if result.changes and index.revision == result.revision - 1:
-            self._apply(entry, result.changes)
+            self._apply(store_id, entry, result.changes)
         else:
             await self._catch_up(store_id, entry)
 
-    async def _current(self, store_id: str, wanted: int, *, is_exact: bool) -> TupleIndex:
+    async def _current(self, store_id: str, wanted: int, *, is_exact: bool) -> TupleIndex | PartialIndex:
         """The live index, not older than what was acknowledged before this call, and at `wanted` if that exists."""
         self._observe()
-        entry = self._entries.setdefault(store_id, _Entry())
-        epoch = self._epoch
-        index = entry.index
-        is_forced = is_exact or (index is not None and index.revision < wanted)
+        entry = self._residency.entry(store_id)
+        entry.asked = self._residency.now()
+        self._listen(store_id, entry)
+        epoch, told = self._epoch, entry.told
+        is_forced = is_exact or (entry.index is not None and entry.index.revision < wanted)
         while True:
             index = entry.index
-            if index and not is_forced and entry.epoch >= epoch and index.revision >= entry.required:
+            if index is not None and not is_forced and entry.is_current(epoch, told):
                 return index
-            await self._share(self._catch_up(store_id, entry, epoch=epoch, is_forced=is_forced))
+            await self._share(self._catch_up(store_id, entry, epoch=epoch, told=told, is_forced=is_forced))
             is_forced = False
 
-    async def _share(self, work: Coroutine[None, None, None]) -> None:
+    async def _share(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work that others need as well: it goes on when this caller is cancelled."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        await asyncio.shield(task)
+        await asyncio.shield(self._residency.run(work))
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # who waited for it has seen it; if nobody did, the next caller meets it again
-
-    async def _catch_up(self, store_id: str, entry: _Entry, *, epoch: int = 0, is_forced: bool = True) -> None:
-        """Load the index or move it to the head of the store, once for all who wait for the same."""
+    async def _catch_up(
+        self, store_id: str, entry: Entry, *, epoch: int = 0, told: int = 0, is_forced: bool = True
+    ) -> None:
+        """Make the index or move it to the head of the store, once for all who wait for the same."""
         async with entry.lock:
-            index = entry.index
-            if index and not is_forced and entry.epoch >= epoch and index.revision >= entry.required:
+            if not is_forced and entry.is_current(epoch, told):
                 return
-            seen = self._epoch
+            self._listen(store_id, entry)
+            seen, heeded = self._epoch, entry.told
+            least = max(entry.required, 0 if entry.index is None else entry.index.revision)
             head = entry.head = await self._datastore.head_revision(store_id)
+            if head < least:
+                self._start_over(store_id, entry, head, least)
             if entry.index is None:
-                entry.index = await self._load(store_id, head)
+                entry.index = await self._residency.begin(store_id, entry, head)
             await self._follow(store_id, entry, head)
-            entry.epoch = seen
+            entry.epoch, entry.heeded = seen, heeded
 
-    async def _load(self, store_id: str, revision: int) -> TupleIndex:
-        index = TupleIndex(revision)
-        self.loads += 1
-        async for batch in self._datastore.snapshot(store_id, revision):
-            for start in range(0, len(batch), TUPLES_PER_TURN):
-                index.load(batch[start : start + TUPLES_PER_TURN])
-                await asyncio.sleep(0)
-        # The rows stay for as long as the store is asked about: the collector need not walk them at every full pass,
-        # which took 80 ms per 130,000 tuples.
-        gc.freeze()
-        return index
+    def _start_over(self, store_id: str, entry: Entry, head: int, known: int) -> None:
+        """The datastore has lost commits that it had: the index may hold facts that never were, so forget it.
 
-    async def _follow(self, store_id: str, entry: _Entry, head: int) -> None:
+        That is a failover to a standby that lagged, or a backup that was restored.
+        """
+        _log.error("datastore_went_back", store_id=store_id, head=head, known=known)
+        self._residency.drop(entry)
+        entry.required = head
+
+    async def _follow(self, store_id: str, entry: Entry, head: int) -> None:
         while entry.index is not None and entry.index.revision < head:
             changes = await self._datastore.changes_after(store_id, entry.index.revision, CHANGES_PER_READ)
             if not changes:
                 raise Bug(f"store `{store_id}` is at revision {head}, but its changelog ends earlier")
-            self._apply(entry, changes)
+            if changes[0].revision > entry.index.revision + 1:
+                # The changelog that is kept begins later: only the tuples tell what has become of the others.
+                self._residency.drop(entry)
+                entry.index = await self._residency.begin(store_id, entry, head)
+                continue
+            self._apply(store_id, entry, changes)
 
-    def _apply(self, entry: _Entry, changes: Sequence[Change]) -> None:
+    def _apply(self, store_id: str, entry: Entry, changes: Sequence[Change]) -> None:
         if entry.index is None:
             return
         before = entry.index.revision
@@ -222,9 +280,18 @@ class IndexRegistry:
             entry.index.apply(changes)
             self.revisions += entry.index.revision - before
         except Bug:
-            # What was half applied is of no use: the next question loads the index anew.
-            entry.index = None
+            # What was half applied is of no use: the next question makes the index anew.
+            self._residency.drop(entry)
             raise
+        self._residency.grown(store_id, entry)
+
+
+def _whole(index: TupleIndex | PartialIndex) -> TupleIndex | PartialView:
+    """What a question about the index's own revision is answered from."""
+    if isinstance(index, TupleIndex):
+        return index
+    index.tidy()
+    return PartialView(index, index.revision)
 
 
 def _never_had(store_id: str, revision: int) -> InvalidConsistencyToken:

@@ -3,7 +3,7 @@
 A *row* is what stands at one id of one edge: forward, the users of an object; reverse, the objects of a user. To save
 memory a row of one entry is that entry:
 
-    edge without condition:  None | id | set of ids
+    edge without condition:  None | id | set of ids, or a list of them in a reverse row
     edge with condition:     None | {id: context}
 
 `MISSING` instead of a row says that it is not in memory: the question must be asked again once `View.fetch` has
@@ -27,7 +27,7 @@ class _Missing(Enum):
 MISSING: Final = _Missing.MISSING
 
 Context = Mapping[str, JsonValue]
-Row = int | set[int] | dict[int, Context] | _Missing | None
+Row = int | set[int] | list[int] | dict[int, Context] | _Missing | None
 
 
 class Rows(Protocol):

@@ -9,11 +9,13 @@ index turns their edges into rows.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from authz.errors import Bug
 from authz.model.compile import CompiledModel, Relation
+from authz.model.influence import Influence, Pair, influence_on
 from authz.model.reach import Reachability
 from authz.model.rewrite import (
     Computed,
@@ -61,7 +63,7 @@ class Gate(NamedTuple):
 class Plan:
     """The union of: tuples that name the user (`tests`), hops to other objects, links and gates on this one."""
 
-    __slots__ = ("gates", "hops", "index", "is_self", "links", "tests", "type")
+    __slots__ = ("_influence", "gates", "hops", "index", "is_self", "links", "tests", "type")
 
     def __init__(self, index: int, type_: str) -> None:
         self.index = index
@@ -73,6 +75,61 @@ class Plan:
         self.gates: tuple[Gate, ...] = ()
         self.is_self = False
         """Whether the userset asked about is this relation itself: `group:1#member` has `member` on `group:1`."""
+        self._influence: Influence | None = None
+
+    @property
+    def pairs(self) -> frozenset[Pair]:
+        """Every (type, relation) whose tuples can influence this plan. Only for a plan that is complete."""
+        return self.own_pairs | self.far_pairs
+
+    @property
+    def own_pairs(self) -> frozenset[Pair]:
+        """Those whose tuples matter on the object that is asked about. Only for a plan that is complete."""
+        return self._gathered().own_pairs
+
+    @property
+    def far_pairs(self) -> frozenset[Pair]:
+        """Those whose tuples matter on objects that others lead to. Only for a plan that is complete."""
+        return self._gathered().far_pairs
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether a tuple with a condition can influence this plan. Only for a plan that is complete."""
+        return self._gathered().is_conditional
+
+    @property
+    def nesting(self) -> int:
+        """How many gates may be passed one inside another, counted up to `MANY`; a circle counts as that many."""
+        return self._gathered().nesting
+
+    def _gathered(self) -> Influence:
+        if self._influence is None:
+            self._influence = influence_on(self)
+        return self._influence
+
+    def edges(self) -> Iterator[Edge]:
+        """The edges of this plan itself."""
+        yield from self.tests
+        for hop in self.hops:
+            yield hop.edge
+
+    def beside(self) -> Iterator[Plan]:
+        """The plans through which this one holds without passing a gate."""
+        for hop in self.hops:
+            yield hop.target
+        yield from self.links
+
+    def on_this_object(self) -> Iterator[Plan]:
+        """The plans on the same object that this one is made of."""
+        yield from self.links
+        for gate in self.gates:
+            yield from gate.operands
+
+    def following(self) -> Iterator[Plan]:
+        """The plans that this one is made of."""
+        for hop in self.hops:
+            yield hop.target
+        yield from self.on_this_object()
 
 
 class PlanSet:

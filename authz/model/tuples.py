@@ -10,7 +10,15 @@ from collections.abc import Sequence
 
 from authz.errors import InvalidRequest, InvalidTuple, RelationNotFound, TypeNotFound
 from authz.model.compile import CompiledModel
-from authz.tuples import RelationshipCondition, RelationshipTuple, TupleKey, UserKind, object_type, user_kind
+from authz.tuples import (
+    RelationshipCondition,
+    RelationshipTuple,
+    TupleKey,
+    UserKind,
+    object_type,
+    split_userset,
+    user_kind,
+)
 
 # An id is free text without the characters that separate the parts of a tuple; `*` alone means everybody.
 _TYPE = r"[^:#@*\s\x00-\x1f\x7f]{1,254}"
@@ -31,15 +39,17 @@ def object_problem(name: str) -> str | None:
 
 def user_problem(model: CompiledModel, user: str) -> str | None:
     """What is wrong with a user: its form, its type or its userset's relation."""
-    if len(user.encode(errors="replace")) > MAX_USER_LENGTH:
+    # No character takes more than four bytes.
+    if 4 * len(user) > MAX_USER_LENGTH and len(user.encode(errors="replace")) > MAX_USER_LENGTH:
         return f"user `{user[:MAX_OBJECT_LENGTH]}…` is longer than {MAX_USER_LENGTH} bytes"
     if not _USER.fullmatch(user):
         return f"user `{user[:MAX_USER_LENGTH]}` is none of `type:id`, `type:id#relation` and `type:*`"
-    kind = user_kind(user)
-    if not model.has_type(kind.type):
-        return f"type `{kind.type}` of user `{user}` is not defined"
-    if kind.relation and not model.has_relation(kind.type, kind.relation):
-        return f"relation `{kind.type}#{kind.relation}` of user `{user}` is not defined"
+    name, relation = split_userset(user)
+    type_ = object_type(name)
+    if not model.has_type(type_):
+        return f"type `{type_}` of user `{user}` is not defined"
+    if relation and not model.has_relation(type_, relation):
+        return f"relation `{type_}#{relation}` of user `{user}` is not defined"
     return None
 
 

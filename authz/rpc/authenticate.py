@@ -41,7 +41,7 @@ def authenticate(edge: Edge, method: Method, inner: Proceed) -> Proceed:
     guard = edge.guard
     if guard is None:
         return inner
-    known, demand = guard.authenticator.known, guard.strong.demand
+    authenticator, known, demand = guard.authenticator, guard.authenticator.known, guard.strong.demand
     scope, path = method.scope, method.path
 
     async def identify(exchange: Exchange) -> Message | None:
@@ -51,6 +51,8 @@ def authenticate(edge: Edge, method: Method, inner: Proceed) -> Proceed:
             _hold_failing(edge, exchange.call.peer)
             _count_failure(edge, guard, exchange.call.peer, "", error)
             raise
+        if authenticator.is_behind:
+            await authenticator.catch_up()
         principal = known(token, exchange.certificate)
         if principal is None:
             principal = await _verify(edge, guard, exchange, token)
@@ -70,6 +72,8 @@ def _confirmation(guard: Guard, exchange: Exchange, token: str) -> Callable[[], 
     authenticator, method = guard.authenticator, exchange.method
 
     async def confirm() -> None:
+        if authenticator.is_behind:
+            await authenticator.catch_up()
         principal = authenticator.known(token, exchange.certificate)
         if principal is None:
             principal = await authenticator.verify(token, exchange.certificate)

@@ -1,4 +1,4 @@
-"""Let calls in: so many of one address at a time, and only with their request. Used by `server`, before the chain.
+"""Let calls in: so many of one address at a time, and only with their request. Used by the listeners, before the chain.
 
 grpc hands a call over when its headers have arrived; its message may never come. It ends a call when its answer has
 left; the peer may never make room for it. Such calls reach no deadline of the chain, and whoever holds many of them
@@ -15,12 +15,12 @@ from typing import Any
 import grpc
 
 from authz.access.limits.peers import network_of
-from authz.rpc.tls import peer_address
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 LOOK_SECONDS = 0.25
 """How often it is looked for requests that are late."""
+TOO_MANY = "too many open calls from this address"
 
 
 class Door:
@@ -42,16 +42,31 @@ class Door:
         self.refused = 0
         """How many calls were not let in."""
 
-    async def receive(self, context: Context, seconds: float) -> bytes:
-        """The request of a call, which has `seconds` to arrive. Ends a call that is not let in."""
-        network = network_of(peer_address(context.peer()))
+    def enter(self, address: str) -> str | None:
+        """Count a call that begins. What to hand to `leave` when it ends; None when it is not let in."""
+        network = network_of(address)
         count = self._open.get(network, 0)
         if count >= self._most:
             self.refused += 1
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many open calls from this address")
+            return None
         self._open[network] = count + 1
+        return network
+
+    def leave(self, network: str, _context: object = None) -> None:
+        """Count a call no longer."""
+        count = self._open[network] - 1
+        if count:
+            self._open[network] = count
+        else:
+            del self._open[network]
+
+    async def receive(self, context: Context, address: str, seconds: float) -> bytes:
+        """The request of a call, which has `seconds` to arrive. Ends a call that is not let in."""
+        network = self.enter(address)
+        if network is None:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MANY)
         when_done: Any = context.add_done_callback  # whose declared type no function has
-        when_done(partial(self._leave, network))
+        when_done(partial(self.leave, network))
         payload = await self._read(context, seconds)
         if payload is None:
             self.refused += 1
@@ -86,10 +101,3 @@ class Door:
                 task.cancel()
         again = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look) if self._arriving else None
         self._looking = again
-
-    def _leave(self, network: str, _context: Context) -> None:
-        count = self._open[network] - 1
-        if count:
-            self._open[network] = count
-        else:
-            del self._open[network]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -19,7 +19,8 @@ from authz.rpc.errors import RETRY_AFTER
 from authz.rpc.tls import peer_address
 
 if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
+    from google.protobuf.message import Message
+
     Admit = Callable[[str], float | None]
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -30,6 +31,21 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 _AGAIN_SECONDS = 1.0
+
+
+class Context(Protocol):
+    """A call, as grpcio and the native listener show it."""
+
+    def peer(self) -> str:
+        """Who calls, as grpc names it."""
+
+    async def write(self, message: Message, /) -> None:
+        """Send one of many answers."""
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: tuple[tuple[str, str], ...] = (), /
+    ) -> NoReturn:
+        """End the call with a status."""
 
 
 class HealthCheck:

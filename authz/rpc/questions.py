@@ -5,7 +5,7 @@ from __future__ import annotations
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from authz.commands.batch_check import batch_check
 from authz.commands.check import check as decide
-from authz.commands.expand import expand as open_rewrite
+from authz.commands.expand import expand_as
 from authz.commands.list_objects import list_objects, stream_objects
 from authz.commands.list_users import list_users
 from authz.commands.services import Services
@@ -42,10 +42,10 @@ async def batch(services: Services, exchange: Exchange, request: pb.BatchCheckRe
 
 async def expand(services: Services, exchange: Exchange, request: pb.ExpandRequest) -> pb.ExpandResponse:
     """Expand."""
-    found = await open_rewrite(services, exchange.call, expand_query(exchange, request))
+    found = await expand_as(services, exchange.call, expand_query(exchange, request), tree_message)
     tell_model(exchange, found.model_id)
     tell_revision(services, exchange, found.revision)
-    return pb.ExpandResponse(tree=tree_message(found.tree))
+    return pb.ExpandResponse(tree=found.tree)
 
 
 async def objects(services: Services, exchange: Exchange, request: pb.ListObjectsRequest) -> pb.ListObjectsResponse:

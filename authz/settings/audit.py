@@ -48,7 +48,8 @@ class AuditSettings(Section):
     capture_bytes: Count = 16_384
     """How much of a body is recorded while a capture holds."""
     file: Path = Path("audit.jsonl")
-    """Where the sink `file` writes; its head is kept beside it as `NAME.head`."""
+    """Where the sink `file` writes; its head is kept beside it as `NAME.head`. Each of several workers has a file of
+    its own, with its number before the suffix: `audit-1.jsonl`."""
     file_bytes: Count = 104_857_600
     """How large the file may become before the next one is begun."""
     file_hours: Hours = 24.0

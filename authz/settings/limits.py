@@ -123,7 +123,8 @@ class LimitsSettings(Section):
     share one allowance until others have been idle."""
     shared_url: SecretStr | None = None
     """URL of a Redis or Valkey in which all nodes count together: `redis://HOST:PORT/0`, `rediss://…` for TLS. Without
-    it every process allows its share of the rates: the rate divided by `workers`."""
+    it every process allows its share of the rates, the rate divided by `workers`: a caller with a single connection,
+    which has one worker, gets no more than that."""
     shared_url_file: Path | None = None
     """File with that URL, read again whenever a connection is made."""
     shared_timeout: Seconds = 0.05

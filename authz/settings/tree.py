@@ -11,8 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from authz.settings.access import AccessSettings
 from authz.settings.alerts import AlertsSettings
 from authz.settings.audit import AuditSettings
+from authz.settings.datastore import ReplicaSettings
 from authz.settings.deprecations import Deprecations
 from authz.settings.detection import DetectionSettings
+from authz.settings.index import IndexSettings
 from authz.settings.limits import LimitsSettings
 from authz.settings.telemetry import TelemetrySettings
 from authz.settings.tls import TlsSettings
@@ -39,8 +41,15 @@ class Settings(BaseSettings):
     """Where HTTP/JSON will be served; this version does not serve it yet and says so: `ready … http=off`."""
     datastore_uri: str = Field(default="sqlite:///authz.db", repr=False)
     """Which database holds stores, models and tuples: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`."""
+    poll_interval: Seconds = 1.0
+    """How many seconds a write through another node may stay unseen by calls that ask for no freshness, when the
+    database's notification of it is lost, or the database has none (CockroachDB, YugabyteDB)."""
     workers: Count = 1
-    """How many processes serve."""
+    """How many processes serve on the one port (Linux). Each holds an index of its own, and allows its share of the
+    rates; the system spreads connections over them, not calls."""
+    transport: Literal["grpcio", "native"] = "grpcio"
+    """What takes calls off the wire: `native` (`pip install "authz-service[native]"`) needs far less of a processor for
+    each, yet has no TLS and few bounds against hostile callers: for loopback, behind a proxy that has them."""
     insecure: bool = False
     """Listen beyond loopback although there is neither TLS nor authentication."""
     token_key: SecretStr | None = Field(default=None, min_length=16)
@@ -83,10 +92,17 @@ class Settings(BaseSettings):
     """How large the context stored with a tuple's condition may be."""
     changelog_horizon: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Changes younger than this many seconds are not shown by ReadChanges."""
+    changelog_retention: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """After how many seconds changes are removed from the changelog, if at all (0 keeps them): never before
+    `history_window`, and never the newest of a store. Older places to go on from are refused."""
     reflection: Literal["auto", "on", "off"] = "auto"
     """Whether callers may ask for the interface; `auto` is `on` only while authentication is off."""
     raise_bugs: bool = False
     """Let broken invariants end the call with their traceback instead of an internal error; for tests."""
+    replica: ReplicaSettings = ReplicaSettings()
+    """A second database server, to read from."""
+    index: IndexSettings = IndexSettings()
+    """How much memory tuples may take."""
     tls: TlsSettings = TlsSettings()
     """TLS of the listeners and identity from client certificates."""
     access: AccessSettings = AccessSettings()

@@ -8,7 +8,7 @@ Methods are coroutines; an implementation runs its blocking work on its own thre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -77,6 +77,13 @@ class ChangePosition(NamedTuple):
     ordinal: int
 
 
+class Trimmed(NamedTuple):
+    """How many of the oldest changes of a store were removed."""
+
+    store_id: str
+    removed: int
+
+
 class TupleFilter(NamedTuple):
     """Which tuples to read. Empty members match everything; `object` may be `type:` (a type) or `type:id`."""
 
@@ -102,11 +109,20 @@ class TupleWrite:
     on_duplicate: OnExisting = OnExisting.ERROR
 
 
+class WriteMark(NamedTuple):
+    """What the datastore's count of changes was before and after a write, with nobody else's changes between."""
+
+    before: int
+    after: int
+
+
 class WriteResult(NamedTuple):
     """Where a write ended: the store's revision after it, and the changes it made (none when all were ignored)."""
 
     revision: int
     changes: tuple[Change, ...]
+    mark: WriteMark | None = None
+    """What to give back to `TupleReader.heard`, where the datastore can tell its own commits from others'."""
 
 
 class ForwardKey(NamedTuple):
@@ -124,17 +140,38 @@ class ReverseKey(NamedTuple):
     relation: str
 
 
+class TupleColumns(NamedTuple):
+    """Some tuples of one object type, relation and condition, in columns of equal length."""
+
+    object_type: str
+    relation: str
+    condition: str
+    """The name of the condition; empty without one."""
+    objects: list[str]
+    """`type:id` each."""
+    users: list[str]
+    contexts: list[str]
+    """JSON text each, possibly empty; no entry at all without a condition."""
+
+
 class TupleReader(Protocol):
     """Tuples as of a revision, for the index."""
 
-    def snapshot(self, store_id: str, revision: int) -> AsyncIterator[Sequence[RelationshipTuple]]:
-        """All tuples alive at `revision`, in batches, read in one consistent pass however long it takes."""
+    def columns(self, store_id: str, revision: int) -> AsyncGenerator[Sequence[TupleColumns], None]:
+        """All tuples alive at `revision`, in batches, read in one consistent pass however long it takes; no order.
+
+        While a batch is used the next one is read. Close the iterator (`contextlib.aclosing`) to stop early.
+        """
         ...
 
     async def rows(
         self, store_id: str, revision: int, forward: Sequence[ForwardKey], reverse: Sequence[ReverseKey]
     ) -> Sequence[RelationshipTuple]:
         """All tuples of the given rows alive at `revision`, in one round trip (a few statements); no order."""
+        ...
+
+    async def count_tuples(self, store_id: str, revision: int, at_most: int) -> int:
+        """How many tuples are alive at `revision`, counted no further than `at_most`; about 0.3 s per million."""
         ...
 
     async def head_revision(self, store_id: str) -> int:
@@ -146,16 +183,24 @@ class TupleReader(Protocol):
         ...
 
     async def changes_after(self, store_id: str, revision: int, limit: int) -> Sequence[Change]:
-        """Changes with a revision greater than the given one, in order; whole revisions only, about `limit` entries."""
+        """Changes with a revision greater than the given one, in order; whole revisions only, about `limit` entries.
+
+        A first change that is not of the next revision tells that older ones are no longer kept; the newest revision
+        always is.
+        """
         ...
 
     def may_have_changed(self) -> bool:
         """Whether another connection or node may have changed a tuple, model or store since the last call that said so.
 
-        Cheap (microseconds), called on the event loop before a question is answered: SQLite compares `data_version`,
-        PostgreSQL looks at a flag that its listener sets. True on the first call. Never misses a commit of another
-        process on SQLite.
+        So may a write of this process, until `heard` is told of it. Cheap (microseconds), called on the event loop
+        before a question is answered: SQLite compares `data_version`, PostgreSQL looks at a flag that its listener
+        sets. True on the first call. Never misses a commit of another process on SQLite.
         """
+        ...
+
+    def heard(self, result: WriteResult) -> None:
+        """Whoever asks `may_have_changed` knows of this write of its own process, and need not be told of it."""
         ...
 
 
@@ -238,7 +283,21 @@ class Datastore(TupleReader, TrailStore, DirectiveStore, Protocol):
         not_after: datetime | None,
         limit: int,
     ) -> Sequence[Change]:
-        """Changes behind a position, in order, of one object type if given, within a window of time if given."""
+        """Changes behind a position, in order, of one object type if given, within a window of time if given.
+
+        Raises `InvalidContinuationToken` when changes behind a position, other than the beginning, may be gone.
+        """
+        ...
+
+    async def settled_revision(self, store_id: str, not_after: datetime | None) -> int:
+        """A revision up to which all changes are from before a time, if given: as new as can be told cheaply."""
+        ...
+
+    async def trim_changelog(self, older_than: datetime, *, after_store: str, limit: int) -> Trimmed | None:
+        """Remove changes older than a time, about `limit`, of the first store by id behind `after_store` with any.
+
+        The newest revision of a store stays. None when no store has any.
+        """
         ...
 
     async def collect_garbage(self, older_than: datetime, *, limit: int) -> int:

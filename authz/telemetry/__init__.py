@@ -7,7 +7,7 @@ from authz.telemetry.checking import check_telemetry
 from authz.telemetry.datastore import measured
 from authz.telemetry.meter import Meter
 from authz.telemetry.opening import open_telemetry
-from authz.telemetry.parts import observe_alerts, observe_audit, observe_directives, observe_events
+from authz.telemetry.parts import observe_alerts, observe_audit, observe_directives, observe_events, observe_replica
 from authz.telemetry.readiness import Readiness
 from authz.telemetry.telemetry import Telemetry
 from authz.telemetry.traces import NO_SPAN, Span
@@ -28,5 +28,6 @@ __all__ = [
     "observe_audit",
     "observe_directives",
     "observe_events",
+    "observe_replica",
     "open_telemetry",
 ]

@@ -119,6 +119,8 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
         (
             Metric("authz.datastore.duration", _H, "How long calls took.", ("operation",), "s", DATASTORE_SECONDS),
             Metric("authz.datastore.errors", _C, "Calls that failed, by why.", ("operation", "reason")),
+            Metric("authz.replica.reads", _C, "Reads that a replica might answer, by what became.", ("outcome",)),
+            Metric("authz.replica.lag", _G, "Time by which the replica is behind, or was not heard of.", (), "s"),
         ),
     ),
     (
@@ -134,6 +136,13 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
             Metric("process.open.fds", _G, "Open file descriptors."),
             Metric("process.max.fds", _G, "How many may be open."),
             Metric("process.start.time", _G, "When the process began, since 1970.", (), "s"),
+        ),
+    ),
+    (
+        "Workers",
+        (
+            Metric("authz.worker.ready", _G, "1 while a worker answers; only of services of several.", ("worker",)),
+            Metric("authz.worker.restarts", _C, "Times that a worker ended and was started again.", ("worker",)),
         ),
     ),
 )

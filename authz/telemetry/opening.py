@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_telemetry(
-    settings: TelemetrySettings, *, methods: Sequence[str], clock: Clock, version: str
+    settings: TelemetrySettings, *, methods: Sequence[str], clock: Clock, version: str, is_listening: bool = True
 ) -> AsyncIterator[Telemetry]:
     """Telemetry for as long as the block runs; what is counted by then is delivered at its end.
 
@@ -38,6 +38,7 @@ async def open_telemetry(
         methods: the paths of all methods that exist, `/SERVICE/METHOD`.
         clock: the time.
         version: of the program.
+        is_listening: False for a worker, whose supervisor serves the operator's pages.
 
     Raises:
         Unavailable: the address of the operator's pages cannot be opened.
@@ -53,7 +54,7 @@ async def open_telemetry(
         telemetry = Telemetry(Readiness(clock.monotonic), labels, calls, traces)
         if is_metered:
             observe_process(telemetry.meter, clock, version)
-            _open_pages(stack, settings, telemetry, clock)
+            _open_pages(stack, settings, telemetry, clock, is_listening=is_listening)
         if collector is not None:
             _observe_collector(telemetry.meter, collector, traces)
         if collector is not None and settings.metrics_push == "otlp":
@@ -96,19 +97,26 @@ def _observe_collector(meter: Meter, collector: Collector, traces: Traces | None
         meter.observe_source("authz.telemetry.spans", lambda: traces.spans)
 
 
-def _open_pages(stack: AsyncExitStack, settings: TelemetrySettings, telemetry: Telemetry, clock: Clock) -> None:
+def _open_pages(
+    stack: AsyncExitStack, settings: TelemetrySettings, telemetry: Telemetry, clock: Clock, *, is_listening: bool
+) -> None:
     monitor = LoopMonitor(clock)
     telemetry.meter.observe_source("authz.event.loop.lag", monitor.lags.read)
     watching = asyncio.create_task(monitor.watch_forever())
     stack.push_async_callback(_end, watching)
-    if settings.metrics_addr:
+    if not settings.metrics_addr:
+        return
+    from authz.telemetry.pages import pages_of, worker_pages_of
+
+    if is_listening:
         from authz.telemetry.listener import Listener
-        from authz.telemetry.pages import pages_of
 
         pages = pages_of(telemetry.meter, telemetry.readiness, monitor, settings.max_loop_lag)
         listener = Listener(settings.metrics_addr, pages)
         telemetry.address = listener.open()
         stack.push_async_callback(asyncio.to_thread, listener.close)
+    else:
+        telemetry.pages = worker_pages_of(telemetry.meter, telemetry.readiness, monitor, settings.max_loop_lag)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -66,6 +66,15 @@ class AlertCounts(Protocol):
     def lost(self) -> int: ...
 
 
+class ReplicaCounts(Protocol):
+    """A replica that is read from."""
+
+    @property
+    def outcomes(self) -> Mapping[str, int]: ...
+    @property
+    def lag(self) -> float: ...
+
+
 def observe_audit(meter: Meter, recorder: HasStatistics) -> None:
     """Read the recorder's queue and sinks."""
     statistics = recorder.statistics
@@ -96,6 +105,12 @@ def observe_alerts(meter: Meter, alerts: AlertCounts) -> None:
     meter.observe_source("authz.alerts.sent", lambda: alerts.sent)
     meter.observe_source("authz.alerts.delivered", lambda: alerts.delivered)
     meter.observe_source("authz.alerts.lost", lambda: alerts.lost)
+
+
+def observe_replica(meter: Meter, replica: ReplicaCounts) -> None:
+    """Read what became of reads that a replica might answer, and how far it is behind."""
+    meter.observe_source("authz.replica.reads", lambda: replica.outcomes)
+    meter.observe_source("authz.replica.lag", lambda: replica.lag)
 
 
 def observe_events(meter: Meter) -> Callable[[str, str], None]:

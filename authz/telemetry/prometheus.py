@@ -20,13 +20,14 @@ from authz.telemetry.catalogue import Kind
 if TYPE_CHECKING:
     from prometheus_client import Metric as PrometheusMetric
 
+    from authz.telemetry.merging import Merged
     from authz.telemetry.meter import Family, Meter
 
 
 class Exposition:
     """The text that Prometheus reads, in the format that it asks for: its own, or OpenMetrics."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter | Merged) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Reader(meter))
 
@@ -37,7 +38,7 @@ class Exposition:
 
 
 class _Reader(Collector):
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter | Merged) -> None:
         self._meter = meter
 
     def collect(self) -> Iterator[PrometheusMetric]:

@@ -13,6 +13,7 @@ from authz.telemetry.watch import Watch
 
 if TYPE_CHECKING:
     from authz.clock import Clock
+    from authz.telemetry.listener import Page
     from authz.telemetry.traces import Traces
 
 
@@ -29,7 +30,9 @@ class Telemetry:
         self.meter = Meter()
         self.readiness = readiness
         self.address = ""
-        """HOST:PORT of the operator's pages; empty when there are none."""
+        """HOST:PORT of the operator's pages; empty when there are none, or another process serves them."""
+        self.pages: Mapping[str, Page] = {}
+        """The pages for a process that serves them for this one."""
         self._labels = labels
         self._calls = calls
         self._traces = traces

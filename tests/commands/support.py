@@ -19,6 +19,7 @@ from authz.index.registry import IndexRegistry
 from authz.store.api import Datastore
 from authz.tuples import RelationshipTuple
 from schema_dsl import dsl_to_json
+from tests.support.budget import index_budget
 
 CALL = Call(principal=Principal("tester"))
 MODEL = """
@@ -61,7 +62,7 @@ class SettableClock:
 def services_over(datastore: Datastore, limits: Limits | None = None, key: bytes = b"k" * 32) -> Services:
     """Everything below the edge, with a clock to be set."""
     tokens = TokenCodec(key)
-    indexes = IndexRegistry(datastore, tokens.decode)
+    indexes = IndexRegistry(datastore, tokens.decode, budget=index_budget())
     models, clock = ModelRegistry(datastore, indexes), SettableClock()
     rights = Authorizer(indexes, models, clock, enabled=False)
     directives, records = Directives(datastore, clock), TrailRecords(datastore, lambda wanted: wanted, clock)

@@ -116,3 +116,27 @@ async def test_the_round_removes_both_and_goes_on_after_a_failure(
         await asyncio.wait([round_])
     assert [log["event"] for log in logs] == ["garbage_collection_failed", "garbage_collected"]
     assert (logs[1]["tuples"], logs[1]["directives"]) == (1, 1)
+
+
+async def test_changes_are_kept_for_their_retention_and_for_the_window(
+    sqlite_datastore: SqlDatastore, clock: SettableClock
+) -> None:
+    """For ever unless a retention is set; never for less than deleted tuples are."""
+
+    async def kept_after_a_round(retention: float) -> int:
+        round_ = asyncio.create_task(
+            collect_forever(sqlite_datastore, clock, window=3 * DAY, interval=0.001, changelog_retention=retention)
+        )
+        await asyncio.sleep(0.1)
+        round_.cancel()
+        await asyncio.wait([round_])
+        return len(await sqlite_datastore.changes_after("S", 0, 100))
+
+    for number in range(6):
+        item = RelationshipTuple(f"doc:{number}", "viewer", "user:anne")
+        await sqlite_datastore.write("S", TupleWrite(writes=[item]), by=ANNE, now=clock.now())
+        clock.move(DAY)
+    clock.move(3_600.0)
+    assert await kept_after_a_round(0.0) == 6
+    assert await kept_after_a_round(4 * DAY) == 3
+    assert await kept_after_a_round(60.0) == 2

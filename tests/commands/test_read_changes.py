@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from authz.commands.housekeeping import trim
 from authz.commands.limits import Limits
 from authz.commands.read_changes import ReadChangesQuery, read_changes
 from authz.commands.services import Services
@@ -19,6 +20,7 @@ from tests.commands.support import CALL, SettableClock, new_world, put, services
 pytestmark = pytest.mark.anyio
 
 DOCUMENT = RelationshipTuple("document:1", "viewer", "user:anne")
+DAY = 86_400.0
 GROUP = RelationshipTuple("group:1", "member", "user:anne")
 
 
@@ -98,3 +100,46 @@ async def test_the_horizon_hides_what_is_young(sqlite_datastore: SqlDatastore) -
     assert isinstance(services.clock, SettableClock)
     services.clock.move(11)
     assert (await read_changes(services, CALL, ReadChangesQuery(store_id))).changes
+
+
+async def test_a_token_older_than_what_is_kept_is_refused(sqlite_datastore: SqlDatastore) -> None:
+    """
+    Whoever stays away for longer than changes are kept is told so; whoever comes back in time is not, though nothing
+    of the type it asks for has happened.
+    """
+    services = services_over(sqlite_datastore, Limits(changelog_retention=DAY))
+    assert isinstance(services.clock, SettableClock)
+    store_id = await new_world(services)
+    await put(services, store_id, GROUP)
+    tokens = {type_: (await read_changes(services, CALL, ReadChangesQuery(store_id, type_))) for type_ in ("", "group")}
+    away = tokens["group"].continuation_token
+    following = {type_: page.continuation_token for type_, page in tokens.items()}
+    for number in range(8):
+        services.clock.move(DAY / 2)
+        await put(services, store_id, RelationshipTuple(f"document:{number}", "viewer", "user:anne"))
+        await trim(sqlite_datastore, services.clock, retention=DAY)
+        for type_, token in following.items():
+            page = await read_changes(services, CALL, ReadChangesQuery(store_id, type_, 0, token))
+            assert len(page.changes) == (0 if type_ else 1)
+            following[type_] = page.continuation_token
+    with pytest.raises(InvalidContinuationToken, match="no longer kept"):
+        await read_changes(services, CALL, ReadChangesQuery(store_id, "group", 0, away))
+    assert (await read_changes(services, CALL, ReadChangesQuery(store_id, "document"))).changes
+
+
+async def test_a_token_does_not_pass_what_the_horizon_hides(sqlite_datastore: SqlDatastore) -> None:
+    """
+    Where changes are removed, tokens of a quiet type move on, but not beyond changes that are still to be shown.
+    """
+    services = services_over(sqlite_datastore, Limits(changelog_retention=DAY, changelog_horizon=3600))
+    assert isinstance(services.clock, SettableClock)
+    store_id = await new_world(services)
+    await put(services, store_id, GROUP)
+    services.clock.move(7200)
+    token = (await read_changes(services, CALL, ReadChangesQuery(store_id, "group"))).continuation_token
+    await put(services, store_id, DOCUMENT, RelationshipTuple("group:2", "member", "user:anne"))
+    hidden = await read_changes(services, CALL, ReadChangesQuery(store_id, "group", 0, token))
+    assert not hidden.changes
+    services.clock.move(7200)
+    shown = await read_changes(services, CALL, ReadChangesQuery(store_id, "group", 0, hidden.continuation_token))
+    assert [change.tuple.object for change in shown.changes] == ["group:2"]

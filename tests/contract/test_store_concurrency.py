@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from authz import errors
 from authz.store.api import ForwardKey, TupleFilter, TupleWrite
 from authz.store.sql import datastore as datastore_module
 from authz.tuples import RelationshipTuple
+from tests.support.columns import from_columns
 from tests.support.origins import ANNE, BOB
 
 if TYPE_CHECKING:
@@ -73,11 +75,12 @@ async def test_a_snapshot_is_exact_while_others_write(
     datastore: SqlDatastore, other_node: SqlDatastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is written or deleted between two batches does not show."""
-    monkeypatch.setattr(datastore_module, "SNAPSHOT_BATCH", 3)
+    monkeypatch.setattr(datastore_module, "PAGE", 3)
     revision = await put(datastore, *range(10))
     found: list[RelationshipTuple] = []
     fresh = 100
-    async for batch in datastore.snapshot(STORE, revision):
+    async for columns in datastore.columns(STORE, revision):
+        batch = from_columns(columns)
         assert len(batch) <= 3
         found.extend(batch)
         await other_node.write(STORE, TupleWrite(deletes=[item(fresh - 91).key], writes=[item(fresh)]), by=BOB, now=NOW)
@@ -90,14 +93,14 @@ async def test_a_snapshot_that_loses_its_revision_stops_with_an_error(
     datastore: SqlDatastore, other_node: SqlDatastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It never leaves out tuples silently."""
-    monkeypatch.setattr(datastore_module, "SNAPSHOT_BATCH", 3)
+    monkeypatch.setattr(datastore_module, "PAGE", 3)
     revision = await put(datastore, *range(10))
-    snapshot = datastore.snapshot(STORE, revision)
-    assert len(await anext(snapshot)) == 3
-    await remove(other_node, 8)
-    assert await other_node.collect_garbage(NOW + timedelta(seconds=1), limit=10) == 1
-    with pytest.raises(errors.InvalidConsistencyToken, match="revision `1` is no longer kept"):
-        await anext(snapshot)
+    async with aclosing(datastore.columns(STORE, revision)) as batches:
+        assert len(from_columns(await anext(batches))) == 3
+        await remove(other_node, 8)
+        assert await other_node.collect_garbage(NOW + timedelta(seconds=1), limit=10) == 1
+        with pytest.raises(errors.InvalidConsistencyToken, match="revision `1` is no longer kept"):
+            assert len([from_columns(await anext(batches)) for _ in range(3)]) == 0
 
 
 async def test_collectors_share_the_work(datastore: SqlDatastore, other_node: SqlDatastore) -> None:

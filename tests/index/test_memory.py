@@ -56,7 +56,7 @@ def _note(found: Contents, row: object, key: tuple[str, str], entry: int) -> Non
     assert row is not MISSING
     if isinstance(row, dict) and entry in row:
         found[key] = row[entry]
-    elif row == entry or (isinstance(row, set) and entry in row):
+    elif row == entry or (isinstance(row, set | list) and entry in row):
         found[key] = None
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from authz.rpc import door as doors
 from authz.rpc.door import Door
+from authz.rpc.tls import peer_address
 from tests.wire.http2 import DATA, END_STREAM, HEADERS, PING, Peer, connected, frame, headers, message
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ class Server:
         self.port = 0
 
     async def _echo(self, _requests: object, context: Any) -> bytes:
-        payload = await self.door.receive(context, ARRIVAL)
+        payload = await self.door.receive(context, peer_address(context.peer()), ARRIVAL)
         self.calls += 1
         await self.open.wait()
         if self.refusing:

@@ -116,9 +116,15 @@ async def running(
 
 
 @pytest.fixture
-async def secured(tmp_path: Path, issuer: LocalIssuer) -> AsyncIterator[Secured]:
+def transport() -> str:
+    """What takes calls off the wire; modules whose tests are about the wire say that they run with each."""
+    return "grpcio"
+
+
+@pytest.fixture
+async def secured(tmp_path: Path, issuer: LocalIssuer, transport: str) -> AsyncIterator[Secured]:
     """A secured service over a fresh database."""
-    async with running(tmp_path, issuer) as found:
+    async with running(tmp_path, issuer, transport=transport) as found:
         yield found
 
 

@@ -17,9 +17,17 @@ from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from authz.rpc.methods import METHODS
 from tests.security.conftest import Secured, access_stub, audit_stub, running
 from tests.support.issuer import KEYS, LocalIssuer
+from tests.support.transports import TRANSPORTS
 from tests.wire.support import UNKNOWN_ID, Client, check_request, reason_of, refusal, tuple_key
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """What takes calls off the wire: each in turn."""
+    return str(request.param)
+
 
 QUESTION = "document:1#viewer@user:anne"
 DENIED = grpc.StatusCode.PERMISSION_DENIED

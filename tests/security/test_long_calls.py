@@ -10,9 +10,17 @@ import pytest
 
 from authz._proto.authz.v1 import access_pb2, audit_pb2
 from tests.security.conftest import Secured, access_stub, audit_stub
+from tests.support.transports import TRANSPORTS
 from tests.wire.support import reason_of
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """What takes calls off the wire: each in turn."""
+    return str(request.param)
+
 
 STOPPED = [
     ("Suspend", access_pb2.SuspendRequest(principal="main/spy"), "forbidden"),

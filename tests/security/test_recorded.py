@@ -17,9 +17,17 @@ from authz._proto.authz.v1 import audit_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from tests.security.conftest import Secured, audit_stub, running
 from tests.support.issuer import LocalIssuer
+from tests.support.transports import TRANSPORTS
 from tests.wire.support import UNKNOWN_ID, check_request
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """What takes calls off the wire: each in turn."""
+    return str(request.param)
+
 
 QUESTION = "document:1#viewer@user:anne"
 CHECK = "/openfga.v1.OpenFGAService/Check"
@@ -53,8 +61,6 @@ async def _send(secured: Secured, path: str, payload: bytes, *metadata: tuple[st
         (CHECK, b"\xff\xff\xff", (), "INVALID_ARGUMENT"),
         (CHECK, b"", (), "INVALID_ARGUMENT"),
         (CHECK, check_request(UNKNOWN_ID, QUESTION).SerializeToString(), (), "INVALID_ARGUMENT"),
-        ("/openfga.v1.OpenFGAService/Nothing", b"", (), "UNIMPLEMENTED"),
-        ("/authz.v1.AuditService/Nothing", b"x", (), "UNIMPLEMENTED"),
         (CHECK, b"", (("traceparent", "00-" + "0" * 32 + "-0-zz"),), "INVALID_ARGUMENT"),
         (CHECK, b"", (("tracestate", "=,=,="),), "INVALID_ARGUMENT"),
         (CHECK, b"", (("traceparent-bin", b"\xff\0"), ("baggage", "%ff%zz")), "INVALID_ARGUMENT"),
@@ -69,6 +75,15 @@ async def test_a_refused_call(
     (record,) = await _recorded(secured, "odd-1")
     assert (record["code"], record["call"], record["principal"]) == (status, path, "key/root")
     assert record["request_bytes"] == len(payload)
+
+
+@pytest.mark.parametrize("transport", ["grpcio"], indirect=True)
+@pytest.mark.parametrize("path", ["/openfga.v1.OpenFGAService/Nothing", "/authz.v1.AuditService/Nothing"])
+async def test_a_call_that_does_not_exist(secured: Secured, path: str) -> None:
+    """It is recorded like any other; native refuses it before it reaches us."""
+    assert await _send(secured, path, b"x", ("x-request-id", "odd-1")) == "UNIMPLEMENTED"
+    (record,) = await _recorded(secured, "odd-1")
+    assert (record["code"], record["call"], record["principal"]) == ("UNIMPLEMENTED", path, "key/root")
 
 
 async def test_a_call_with_forged_proof(secured: Secured) -> None:

@@ -17,6 +17,7 @@ from authz.store.api import Operation
 from authz.store.sql import SqlDatastore, open_datastore
 from authz.tuples import RelationshipTuple
 from tests.store.crash_writer import TUPLES_PER_WRITE, WRITERS, tuples_of
+from tests.support.columns import read_all
 from tests.support.scribe import verified
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def _verify(store: SqlDatastore, acknowledged: Acknowledged, lost: int) ->
             alive.add(change.tuple)
         else:
             alive.remove(change.tuple)
-    snapshot = [item async for batch in store.snapshot("S", head) for item in batch]
+    snapshot = await read_all(store, "S", head)
     assert sorted(snapshot) == sorted(alive)
 
 

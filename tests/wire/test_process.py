@@ -26,10 +26,13 @@ from tests.wire.support import MODEL, tuple_key
 
 _SERVE = """
 import sys
+from pathlib import Path
 from authz.app import run
 from authz.settings import InvalidSettings, load_settings
 try:
-    settings = load_settings(dict(pair.split("=", 1) for pair in sys.argv[1:]))
+    given = dict(pair.split("=", 1) for pair in sys.argv[1:])
+    config = given.pop("config", None)
+    settings = load_settings(given, config and Path(config))
 except InvalidSettings as error:
     sys.exit(f"error: {error}")
 sys.exit(run(settings))
@@ -52,8 +55,8 @@ class Program:
         )
         self.lines: list[str] = []
         self._news = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -71,7 +74,7 @@ class Program:
                     found = re.search(pattern, line)
                     if found:
                         return found
-                if not self._reader.is_alive():
+                if not self.reader.is_alive():
                     break
                 self._news.wait(0.1)
         raise AssertionError(f"no line matches {pattern}: {self.lines}")
@@ -83,7 +86,7 @@ class Program:
     def end(self, seconds: float = 20) -> int:
         """The exit code."""
         code = self.process.wait(seconds)
-        self._reader.join(5)
+        self.reader.join(5)
         return code
 
 
@@ -97,6 +100,7 @@ def program(*flags: str) -> Iterator[Program]:
         if started.process.poll() is None:
             started.process.kill()
             started.process.wait()
+        started.reader.join(30)  # workers end by themselves, and hold the stream until then
         for stream in (started.process.stdout, started.process.stderr):
             if stream is not None:
                 stream.close()
@@ -216,7 +220,6 @@ def test_acknowledged_writes_survive_a_kill(flags: list[str]) -> None:
     ("changed", "code", "text"),
     [
         (["grpc_addr=0.0.0.0:0"], 2, "refusing to listen on `0.0.0.0:0`"),
-        (["workers=2"], 2, "workers"),
         (["datastore_uri=oracle://x"], 2, "oracle"),
         (["datastore_uri=sqlite:////nowhere/at/all/authz.db"], 2, "error: "),
         (["grpc_addr=192.0.2.1:1", "insecure=true"], 3, "cannot listen on `192.0.2.1:1`"),

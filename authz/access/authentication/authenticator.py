@@ -89,6 +89,20 @@ class Authenticator:
         """Keep the keys of the issuers fresh until cancelled."""
         await self._tokens.follow_forever()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether another worker of this host gave orders that are not known here: `catch_up` before asking."""
+        return self._revocations.is_behind
+
+    async def catch_up(self) -> None:
+        """Learn of those orders.
+
+        Raises:
+            Unavailable: it is not known which credentials are revoked.
+
+        """
+        await self._revocations.catch_up()
+
     def known(self, token: str, certificate: bytes | None) -> Principal | None:
         """The principal whose credentials were verified before and are good now; None when `verify` must look.
 

@@ -44,6 +44,15 @@ class Revocations:
         directives.subscribe(REVOCATION, self._told)
         directives.subscribe(SUSPENSION, self._told)
 
+    @property
+    def is_behind(self) -> bool:
+        """See `Directives.is_behind`."""
+        return self._directives.is_behind
+
+    async def catch_up(self) -> None:
+        """See `Directives.catch_up`."""
+        await self._directives.catch_up()
+
     def refusal(self, credential: Credential, now: float) -> AuthzError | None:
         """Why a credential must not be accepted now, for the caller to raise; None when no order is against it.
 

@@ -213,7 +213,7 @@ class Authorizer:
             self._listings[key] = found
         return found
 
-    def _current(self) -> TupleIndex | None:
+    def _current(self) -> TupleIndex | PartialView | None:
         """The newest rights, if they are at hand; to be read before the next await."""
         view = self._indexes.current(SYSTEM_STORE)
         if view is not None:

@@ -14,6 +14,7 @@ from ulid import ULID
 from authz.audit.chain import STDOUT, Payload, extend
 from authz.audit.keys import Keys
 from authz.audit.sinks.sink import SinkProblem
+from authz.audit.sinks.turns import OutputTurns
 from authz.clock import Clock
 from authz.store.trail import Head
 
@@ -28,12 +29,18 @@ class _Attempt(NamedTuple):
 
 
 class StdoutSink:
-    """See `Sink`. A reader that does not read holds up the records, and then the calls; not the end of the process."""
+    """See `Sink`. A reader that does not read holds up the records, and then the calls; not the end of the process.
+
+    `turns` are those of the workers that share the output; None when it belongs to this process alone.
+    """
 
     name = "stdout"
 
-    def __init__(self, keys: Keys, clock: Clock, descriptor: int | None = None) -> None:
+    def __init__(
+        self, keys: Keys, clock: Clock, descriptor: int | None = None, turns: OutputTurns | None = None
+    ) -> None:
         self._keys = keys
+        self._turns = turns
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
         self._chain = f"{STDOUT}{ULID.from_datetime(clock.now())}"
         self.outside: Head | None = None
@@ -51,13 +58,27 @@ class StdoutSink:
         if attempt is None or attempt.payloads is not payloads:
             segment, head = extend(self._chain, self.outside, payloads, self._keys.ring)
             attempt = _Attempt(payloads, memoryview(segment.body), head)
+        self._take_turn()
         while attempt.rest:
             # INVARIANT: what was written once is not written again, or a line would be torn.
             self._attempt = attempt
             self._wait_for_room()
             written = os.write(self._descriptor, attempt.rest[: select.PIPE_BUF])
             attempt = attempt._replace(rest=attempt.rest[written:])
+        if self._turns is not None:
+            self._turns.end()
         self.outside, self._attempt = attempt.head, None
+
+    def _take_turn(self) -> None:
+        """Have the output until all is written, also while the write is tried again."""
+        if self._turns is None:
+            return
+        is_torn = self._turns.begin(PATIENCE)
+        if is_torn is None:
+            raise SinkProblem("another worker waits for whoever reads standard output")
+        if is_torn:
+            self._wait_for_room()
+            os.write(self._descriptor, b"\n")
 
     def _wait_for_room(self) -> None:
         """Wait until so much can be written without waiting: nothing ends a thread that writes to a full pipe."""

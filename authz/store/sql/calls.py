@@ -35,6 +35,8 @@ _FIRST_PAUSE = 0.005
 """Seconds before the second attempt, doubled for each further one, less up to half at random."""
 
 _RETRIED = frozenset({Failure.CONFLICT, Failure.BUSY, Failure.DISCONNECTED})
+_ROLLED_BACK = frozenset({Failure.CONFLICT, Failure.BUSY, Failure.TAKEN, Failure.BAD_VALUE})
+"""What proves of a commit that it did not happen."""
 
 
 class Calls:
@@ -96,8 +98,12 @@ class Calls:
             return body(connection, *args, **kwargs)
 
     def _write(self, body: Body[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        result = self._commit(body, *args, **kwargs)
-        # Here and not after the hop: a commit counts even if its waiter has gone.
+        # Here and not after the hop: a commit counts even if its waiter has gone, or nobody knows of it.
+        try:
+            result = self._commit(body, *args, **kwargs)
+        except errors.Unavailable:
+            self._committed()
+            raise
         self._committed()
         return result
 
@@ -127,12 +133,10 @@ def _commit(connection: Connection) -> None:
     try:
         connection.commit()
     except exc.DBAPIError as error:
-        if failure_of(error) is Failure.DISCONNECTED:
-            # It may or may not have happened: trying again could apply it twice, or refuse what it did itself.
-            raise errors.Unavailable(
-                "the connection broke while the transaction was committed: it may or may not be done"
-            ) from error
-        raise
+        if failure_of(error) in _ROLLED_BACK:
+            raise
+        # It may or may not have happened: trying again could apply it twice, or refuse what it did itself.
+        raise to_domain(Failure.UNDECIDED) from error
 
 
 def _attempt(work: Callable[[], T]) -> T:

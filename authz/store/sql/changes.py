@@ -1,6 +1,7 @@
-"""The changelog: what the index follows, and what ReadChanges lists. Called by `datastore` on a reading connection.
+"""The changelog: what the index follows, and what ReadChanges lists. Called by `datastore` on a connection.
 
-A committed revision never changes, so that its entries may be read in more than one statement.
+INVARIANT: the oldest changes are removed by whole revisions, in order, and the newest revision never is. So whoever
+reads in one statement sees whole revisions, and from the first one on all of them; the statements need no transaction.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Integer, String, and_, bindparam, or_, select
+from sqlalchemy import BigInteger, String, and_, bindparam, func, or_, select
 
+from authz.errors import InvalidContinuationToken
 from authz.store.api import Change, ChangePosition, Operation
 from authz.store.sql.encoding import read_tuple, tuple_columns
 from authz.store.sql.tables import changelog, revisions
@@ -27,12 +29,16 @@ _entries = (
     .where(_c.store_id == _STORE)
     .order_by(_c.revision, _c.ordinal)
 )
-_after = _entries.where(_c.revision > bindparam("revision", type_=BigInteger())).limit(
-    bindparam("size", type_=BigInteger())
+_behind = _c.revision > bindparam("revision", type_=BigInteger())
+_first = (
+    select(_c.revision.label("reached"))
+    .where(_c.store_id == _STORE, _behind)
+    .order_by(_c.revision, _c.ordinal)
+    .limit(bindparam("size", type_=BigInteger()))
+    .subquery("first")
 )
-_rest = _entries.where(
-    _c.revision == bindparam("revision", type_=BigInteger()), _c.ordinal > bindparam("ordinal", type_=Integer())
-)
+_after = _entries.where(_behind, _c.revision <= select(func.max(_first.c.reached)).scalar_subquery())
+_oldest = select(_c.revision).where(_c.store_id == _STORE).order_by(_c.revision, _c.ordinal).limit(1)
 _head = select(revisions.c.revision).where(revisions.c.store_id == _STORE)
 _time = select(_c.time).where(
     _c.store_id == _STORE, _c.revision == bindparam("revision", type_=BigInteger()), _c.ordinal == 0
@@ -43,14 +49,9 @@ CLOCK_SKEW = timedelta(minutes=10)
 
 
 def changes_after(connection: Connection, store_id: str, revision: int, limit: int) -> Sequence[Change]:
-    """Whole revisions after the given one, about `limit` entries."""
-    found = connection.execute(_after, {"store_id": store_id, "revision": revision, "size": limit}).all()
-    changes = [_change(row) for row in found]
-    if len(changes) == limit:
-        last = changes[-1]
-        rest = {"store_id": store_id, "revision": last.revision, "ordinal": last.ordinal}
-        changes.extend(_change(row) for row in connection.execute(_rest, rest))
-    return changes
+    """Whole revisions after the given one, about `limit` entries; those that are no longer kept are passed over."""
+    found = connection.execute(_after, {"store_id": store_id, "revision": revision, "size": limit})
+    return [_change(row) for row in found]
 
 
 def read_changes(
@@ -63,9 +64,12 @@ def read_changes(
     not_after: datetime | None,
     limit: int,
 ) -> Sequence[Change]:
-    """A page of the changelog; both ends of the window of time belong to it."""
+    """A page of the changelog; both ends of the window of time belong to it.
+
+    Raises `InvalidContinuationToken` when changes behind `after` may have been removed, unless it is the beginning.
+    """
     behind = or_(_c.revision > after.revision, and_(_c.revision == after.revision, _c.ordinal > after.ordinal))
-    first = after.revision if start_time is None else _first_revision(connection, store_id, after.revision, start_time)
+    first = after.revision if start_time is None else first_revision(connection, store_id, after.revision, start_time)
     statement = _entries.where(_c.revision >= first, behind).limit(limit)
     if object_type:
         statement = statement.where(_c.object_type == object_type)
@@ -73,10 +77,24 @@ def read_changes(
         statement = statement.where(_c.time >= start_time)
     if not_after is not None:
         statement = statement.where(_c.time <= not_after)
-    return [_change(row) for row in connection.execute(statement, {"store_id": store_id})]
+    changes = [_change(row) for row in connection.execute(statement, {"store_id": store_id})]
+    if after.revision and after.revision < oldest_change(connection, store_id):
+        raise InvalidContinuationToken("the changes behind the continuation token are no longer kept: begin anew")
+    return changes
 
 
-def _first_revision(connection: Connection, store_id: str, after: int, start_time: datetime) -> int:
+def oldest_change(connection: Connection, store_id: str) -> int:
+    """The revision of the oldest change that is kept; 0 when there is none."""
+    return connection.execute(_oldest, {"store_id": store_id}).scalar() or 0
+
+
+def settled_revision(connection: Connection, store_id: str, not_after: datetime | None) -> int:
+    """A revision, as new as can be told cheaply, up to which all changes are from before a time, if one is given."""
+    head = connection.execute(_head, {"store_id": store_id}).scalar() or 0
+    return head if not_after is None else first_revision(connection, store_id, 0, not_after) - 1
+
+
+def first_revision(connection: Connection, store_id: str, after: int, start_time: datetime) -> int:
     """A revision, not before `after`, below which all changes are older than `start_time`.
 
     Found by halving, since times grow with revisions but for the skew of the writers' clocks: all that is below a

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import text
 
-from authz.store.sql import changes, directives, models, reading, stores, trail
+from authz.store.api import Trimmed, WriteMark
+from authz.store.sql import changes, directives, models, reading, stores, trail, trimming
 from authz.store.sql.calls import Calls
+from authz.store.sql.columns import PAGE, Page, column_page
 from authz.store.sql.garbage import Collector, find_litter
 from authz.store.sql.recording import Recorder
+from authz.store.sql.rows import RowReader
 from authz.store.sql.tables import assertions, secrets
 from authz.store.sql.writing import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from authz.call import Origin
     from authz.store.api import (
@@ -31,26 +36,33 @@ if TYPE_CHECKING:
         ReverseKey,
         StoredTuple,
         StoreRecord,
+        TupleColumns,
         TupleFilter,
         TupleWrite,
         WriteResult,
     )
     from authz.store.directives import Directive
     from authz.store.sql.dialect import Dialect
+    from authz.store.sql.replica import Replica
     from authz.store.trail import Head, Scribe, Segment, SegmentPosition
     from authz.tuples import RelationshipTuple
 
-SNAPSHOT_BATCH = 5_000
-"""Tuples per batch of a snapshot: some ms of work, about 2 MB."""
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+_BULK = frozenset({column_page, reading.count_tuples})
+"""Reads that take long, of a large store."""
 
 
 class SqlDatastore:
     """See `store.api.Datastore`. A call that is cancelled while it waits may still be carried out."""
 
-    def __init__(self, dialect: Dialect, scribe: Scribe | None = None) -> None:
+    def __init__(self, dialect: Dialect, scribe: Scribe | None = None, replica: Replica | None = None) -> None:
+        self.replica = replica
         self._signal = dialect.signal()
         self._calls = Calls(dialect, self._signal.announce)
-        self._rows = reading.RowReader(dialect)
+        self._rows = RowReader(dialect)
         self._trail = trail.Trail(dialect)
         self._recorder = Recorder(self._trail, scribe)
         self._writer = Writer(dialect, self._recorder)
@@ -58,19 +70,32 @@ class SqlDatastore:
         self._replace_assertions = dialect.replace(assertions)
         self._add_secret = dialect.insert_missing(secrets)
 
-    async def snapshot(self, store_id: str, revision: int) -> AsyncIterator[Sequence[RelationshipTuple]]:
+    async def columns(self, store_id: str, revision: int) -> AsyncGenerator[Sequence[TupleColumns], None]:
         """See `TupleReader`. Raises `InvalidConsistencyToken` when the revision is no longer kept, even half-way."""
         after: int | None = 0
-        while after is not None:
-            batch, after = await self._calls.read(reading.snapshot_page, store_id, revision, after, SNAPSHOT_BATCH)
-            if batch:
-                yield batch
+        ahead = self._read_ahead(store_id, revision, 0)
+        try:
+            while after is not None:
+                found, after = await ahead
+                if after is not None:
+                    ahead = self._read_ahead(store_id, revision, after)
+                if found:
+                    yield found
+        finally:
+            ahead.cancel()
+
+    def _read_ahead(self, store_id: str, revision: int, after: int) -> asyncio.Task[Page]:
+        return asyncio.create_task(self._read_at(column_page, store_id, revision, after, PAGE))
 
     async def rows(
         self, store_id: str, revision: int, forward: Sequence[ForwardKey], reverse: Sequence[ReverseKey]
     ) -> Sequence[RelationshipTuple]:
         """See `TupleReader`. Raises `InvalidConsistencyToken` when the revision is no longer kept."""
-        return await self._calls.read(self._rows.rows, store_id, revision, forward, reverse)
+        return await self._read_at(self._rows.rows, store_id, revision, forward, reverse)
+
+    async def count_tuples(self, store_id: str, revision: int, at_most: int) -> int:
+        """See `TupleReader`. Raises `InvalidConsistencyToken` when the revision is no longer kept."""
+        return await self._read_at(reading.count_tuples, store_id, revision, at_most)
 
     async def head_revision(self, store_id: str) -> int:
         """See `TupleReader`."""
@@ -87,6 +112,11 @@ class SqlDatastore:
     def may_have_changed(self) -> bool:
         """See `TupleReader`."""
         return self._signal.may_have_changed()
+
+    def heard(self, result: WriteResult) -> None:
+        """See `TupleReader`."""
+        if result.mark is not None:
+            self._signal.heard(result.mark)
 
     async def secret(self, name: str) -> bytes:
         """See `Datastore`."""
@@ -147,14 +177,21 @@ class SqlDatastore:
 
     async def write(self, store_id: str, write: TupleWrite, *, by: Origin, now: datetime) -> WriteResult:
         """See `Datastore`."""
-        return await self._calls.write_in_turn(store_id, self._writer.write, store_id, write, by, now)
+        return await self._calls.write_in_turn(store_id, self._marked_write, store_id, write, by, now)
+
+    def _marked_write(
+        self, connection: Connection, store_id: str, write: TupleWrite, by: Origin, now: datetime
+    ) -> WriteResult:
+        before = self._signal.place(connection)
+        result = self._writer.write(connection, store_id, write, by, now)
+        after = self._signal.place(connection) if result.changes else None
+        return result if before is None or after is None else result._replace(mark=WriteMark(before, after))
 
     async def read_tuples(
         self, store_id: str, filter_: TupleFilter, *, revision: int, after: int, limit: int
     ) -> Sequence[StoredTuple]:
         """See `Datastore`. Raises `InvalidConsistencyToken` when the revision is no longer kept."""
-        read = partial(reading.read_tuples, revision=revision, after=after, limit=limit)
-        return await self._calls.read(read, store_id, filter_)
+        return await self._read_at(reading.read_tuples, store_id, revision, filter_, after=after, limit=limit)
 
     async def read_changes(
         self,
@@ -167,15 +204,24 @@ class SqlDatastore:
         limit: int,
     ) -> Sequence[Change]:
         """See `Datastore`."""
-        return await self._calls.read(
+        page = partial(
             changes.read_changes,
-            store_id,
+            store_id=store_id,
             object_type=object_type,
             after=after,
             start_time=start_time,
             not_after=not_after,
             limit=limit,
         )
+        if self.replica is not None:
+            found = await self.replica.read_first(page, lambda changes: len(changes) == limit)
+            if found is not None:
+                return found.value
+        return await self._calls.read(page)
+
+    async def settled_revision(self, store_id: str, not_after: datetime | None) -> int:
+        """See `Datastore`."""
+        return await self._calls.read(changes.settled_revision, store_id, not_after)
 
     async def append_segment(self, segment: Segment, head: Head) -> None:
         """See `TrailStore`."""
@@ -227,8 +273,15 @@ class SqlDatastore:
         """See `Datastore`."""
         removed = 0
         for litter in await self._calls.read(find_litter, older_than, limit):
-            removed += await self._calls.write(self._collector.remove, litter)
+            removed += await self._calls.write_quietly(self._collector.remove, litter)
         return removed
+
+    async def trim_changelog(self, older_than: datetime, *, after_store: str, limit: int) -> Trimmed | None:
+        """See `Datastore`."""
+        store_id = await self._calls.read(trimming.next_excess, older_than, after_store)
+        if store_id is None:
+            return None
+        return Trimmed(store_id, await self._calls.write_quietly(trimming.trim, store_id, older_than, limit))
 
     async def ping(self) -> None:
         """See `Datastore`."""
@@ -237,4 +290,26 @@ class SqlDatastore:
     async def close(self) -> None:
         """See `Datastore`. Waits for calls that are under way."""
         await self._calls.close()
+        if self.replica is not None:
+            await self.replica.close()
         await asyncio.to_thread(self._signal.close)
+
+    async def _read_at(
+        self,
+        body: Callable[Concatenate[Connection, str, int, P], T],
+        store_id: str,
+        revision: int,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Read tuples as of a revision: by the replica if it has the revision, else by the primary."""
+        if self.replica is not None:
+            found = await self.replica.read_at(
+                store_id,
+                revision,
+                lambda connection: body(connection, store_id, revision, *args, **kwargs),
+                is_bulk=body in _BULK,
+            )
+            if found is not None:
+                return found.value
+        return await self._calls.read(body, store_id, revision, *args, **kwargs)

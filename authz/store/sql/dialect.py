@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from sqlalchemy import select, tuple_
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Engine, Executable, FromClause, Select, Table
+    from sqlalchemy import ColumnElement, Connection, Engine, Executable, FromClause, Select, Table
     from sqlalchemy.types import TypeEngine
+
+    from authz.store.api import WriteMark
 
 
 class KeyTable(NamedTuple):
@@ -37,6 +39,14 @@ class ChangeSignal(Protocol):
         """See `TupleReader.may_have_changed`."""
         ...
 
+    def place(self, connection: Connection) -> int | None:
+        """How many changes there were, in a transaction with the right to write; None if nobody counts."""
+        ...
+
+    def heard(self, mark: WriteMark) -> None:
+        """See `TupleReader.heard`."""
+        ...
+
     def announce(self) -> None:
         """A transaction of this process has committed: tell the other nodes, soon. Called on any thread."""
         ...
@@ -62,6 +72,10 @@ class Dialect(Protocol):
 
     def find(self, keys: KeyTable, wanted: Select[Any], table: Table) -> Select[Any]:
         """The rows of `wanted`, a selection from `table`, that have one of the keys, looked up key by key."""
+        ...
+
+    def packed(self, rows: Select[Any]) -> Select[Any] | None:
+        """The same rows as one JSON array of arrays, for a driver that is slow to hand over many; None if it is not."""
         ...
 
     def insert_missing(self, table: Table) -> Executable:

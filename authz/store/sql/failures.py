@@ -24,6 +24,8 @@ class Failure(Enum):
     """The connection broke."""
     UNAVAILABLE = "unavailable"
     """The database cannot do it now."""
+    UNDECIDED = "undecided"
+    """The database does not know whether a commit happened, as CockroachDB says when it lost a node meanwhile."""
     BAD_VALUE = "bad value"
     """A value cannot be stored."""
     TAKEN = "taken"
@@ -36,7 +38,14 @@ class Raced(Exception):
     """Another transaction has made what this one found missing; it is rolled back and tried again."""
 
 
-_SQLSTATES = {"40001": Failure.CONFLICT, "40P01": Failure.CONFLICT, "55P03": Failure.BUSY, "25006": Failure.UNAVAILABLE}
+_SQLSTATES = {
+    "40001": Failure.CONFLICT,  # whatever a relative of PostgreSQL asks to be restarted has this code as well
+    "40P01": Failure.CONFLICT,
+    "40003": Failure.UNDECIDED,
+    "08007": Failure.UNDECIDED,
+    "55P03": Failure.BUSY,
+    "25006": Failure.UNAVAILABLE,
+}
 _SQLSTATE_CLASSES = {
     "08": Failure.DISCONNECTED,
     "22": Failure.BAD_VALUE,
@@ -94,6 +103,8 @@ def to_domain(failure: Failure) -> errors.AuthzError:
             return errors.Unavailable("the datastore is busy")
         case Failure.DISCONNECTED:
             return errors.Unavailable("the datastore cannot be reached")
+        case Failure.UNDECIDED:
+            return errors.Unavailable("whether the transaction was committed is not known: it may or may not be done")
         case Failure.UNAVAILABLE:
             return errors.Unavailable("the datastore cannot answer now")
         case Failure.BAD_VALUE:

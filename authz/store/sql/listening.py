@@ -18,7 +18,10 @@ import psycopg
 from authz.errors import Unavailable
 
 if TYPE_CHECKING:
+    import sqlalchemy
     from psycopg import Connection, Notify
+
+    from authz.store.api import WriteMark
 
 CHANNEL = "authz_changes"
 NOTIFY_INTERVAL = 0.02
@@ -57,6 +60,12 @@ class Listener:
             self._changed = False
             return True
         return False
+
+    def place(self, connection: sqlalchemy.Connection) -> None:
+        """Nobody counts changes here: a notification does not say whose it is."""
+
+    def heard(self, mark: WriteMark) -> None:
+        """Never called: no write has a mark here."""
 
     def announce(self) -> None:
         """Notify the other nodes, together with what else is committed in these milliseconds."""

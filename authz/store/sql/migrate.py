@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Column, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, MetaData, String, Table, exc, inspect, select
 
 from authz.errors import DatastoreBehind
 from authz.store.sql.calls import run_once
+from authz.store.sql.uri import COCKROACHDB
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 HEAD = "0002"
 """The migration that this program is written for: the last script."""
 
+_UNKNOWN_TO_IT = frozenset({"0A000", "42883"})
+"""Codes of what a database does not support, and of functions that it does not have."""
+
 _LOCK = 0x617574687A  # "authz": the advisory lock that two migrating programs meet at
 
-_version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Where the datastore stands: one row, kept by alembic."""
 
 
 class Migration(NamedTuple):
@@ -33,10 +38,12 @@ class Migration(NamedTuple):
 
 
 def upgrade(engine: Engine) -> Migration:
-    """Apply what is missing, in one transaction; returns where the datastore stood before.
+    """Apply what is missing, in one transaction where the database can; returns where the datastore stood before.
 
     Raises `DatastoreBehind` when the datastore is newer than this program.
     """
+    if engine.dialect.name == COCKROACHDB:
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
     return run_once(engine, _upgrade)
 
 
@@ -58,7 +65,7 @@ def _upgrade(connection: Connection) -> Migration:
     if connection.dialect.name == "postgresql":
         # The change of a large table takes long, and so does waiting for another program that makes it.
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        _take_turn(connection)
     current = _current(connection)
     if _is_unknown(current):
         raise DatastoreBehind(complaint(current))
@@ -69,10 +76,20 @@ def _upgrade(connection: Connection) -> Migration:
     return Migration(current, HEAD)
 
 
+def _take_turn(connection: Connection) -> None:
+    """Wait for another program that migrates, where the database knows advisory locks: relatives may not."""
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in _UNKNOWN_TO_IT:
+            raise
+
+
 def _current(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(_version.name):
+    if not inspect(connection).has_table(version.name):
         return None
-    return connection.execute(select(_version.c.version_num)).scalar()
+    return connection.execute(select(version.c.version_num)).scalar()
 
 
 def _is_unknown(current: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Tuples as of a revision: pages, rows of the index, filtered listings. Called by `datastore` on a reading connection.
+"""Tuples as of a revision: how many, and filtered listings. Called by `datastore` on a reading connection.
 
 INVARIANT: each function reads `oldest_revision` after the tuples and raises when the revision has fallen behind it.
 Rows are removed in the transaction that raises `oldest_revision`, so whoever misses a removed row sees it raised; the
@@ -7,40 +7,37 @@ statements therefore need no transaction around them, and a snapshot of any size
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, String, bindparam, select
+from sqlalchemy import BigInteger, String, bindparam, func, literal, select
 
 from authz.errors import InvalidConsistencyToken
-from authz.store.api import ForwardKey, ReverseKey, StoredTuple, TupleFilter
+from authz.store.api import StoredTuple, TupleFilter
 from authz.store.sql.encoding import read_tuple, tuple_columns
 from authz.store.sql.tables import BY_OBJECT, BY_POSITION, BY_USER, revisions, tuples
-from authz.tuples import RelationshipTuple, split_object
+from authz.tuples import split_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Select, TextClause
+    from sqlalchemy import ColumnElement, Connection, TextClause
 
-    from authz.store.sql.dialect import Dialect
 
-_STORE = bindparam("store_id", type_=String())
+STORE = bindparam("store_id", type_=String())
 _REVISION = bindparam("revision", type_=BigInteger())
-_alive = (
-    tuples.c.store_id == _STORE,
+alive = (
+    tuples.c.store_id == STORE,
     tuples.c.created_revision <= _REVISION,
     tuples.c.deleted_revision > _REVISION,
 )
 _columns = tuple_columns(tuples)
-
-_head = select(revisions.c.revision).where(revisions.c.store_id == _STORE)
-_oldest = select(revisions.c.oldest_revision).where(revisions.c.store_id == _STORE)
-_page = (
-    select(tuples.c.position, *_columns)
-    .where(*_alive, tuples.c.position > bindparam("after", type_=BigInteger()), BY_POSITION)
-    .order_by(tuples.c.position)
-    .limit(bindparam("size", type_=BigInteger()))
+_counted = (
+    select(literal(1)).where(*alive, BY_POSITION).limit(bindparam("at_most", type_=BigInteger())).subquery("counted")
 )
+_count = select(func.count()).select_from(_counted)
+
+_head = select(revisions.c.revision).where(revisions.c.store_id == STORE)
+_oldest = select(revisions.c.oldest_revision).where(revisions.c.store_id == STORE)
 
 
 def head_revision(connection: Connection, store_id: str) -> int:
@@ -56,52 +53,24 @@ def oldest_revision(connection: Connection, store_id: str) -> int:
 def require_readable(connection: Connection, store_id: str, revision: int) -> None:
     """Raise `InvalidConsistencyToken` when tuples that were alive at `revision` may be gone."""
     if revision < oldest_revision(connection, store_id):
-        raise InvalidConsistencyToken(f"revision `{revision}` is no longer kept")
+        raise no_longer_kept(revision)
 
 
-def snapshot_page(
-    connection: Connection, store_id: str, revision: int, after: int, size: int
-) -> tuple[Sequence[RelationshipTuple], int | None]:
-    """Up to `size` tuples behind position `after`, and the position to go on from; None after the last page."""
-    found = connection.execute(_page, {"store_id": store_id, "revision": revision, "after": after, "size": size}).all()
+def no_longer_kept(revision: int) -> InvalidConsistencyToken:
+    """The error of a reader that comes too late."""
+    return InvalidConsistencyToken(f"revision `{revision}` is no longer kept")
+
+
+def count_tuples(connection: Connection, store_id: str, revision: int, at_most: int) -> int:
+    """How many tuples are alive, up to `at_most`."""
+    parameters = {"store_id": store_id, "revision": revision, "at_most": at_most}
+    count: int = connection.execute(_count, parameters).scalar_one()
     require_readable(connection, store_id, revision)
-    return [read_tuple(*row[1:]) for row in found], found[-1][0] if len(found) == size else None
-
-
-class RowReader:
-    """Rows of the index, any number of keys in two statements."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        name = String()
-        self._forward_keys = dialect.key_table({"object_type": name, "object_id": name, "relation": name})
-        self._reverse_keys = dialect.key_table({"tuple_user": name, "object_type": name, "relation": name})
-        rows = select(tuples.c.position, *_columns).where(*_alive)
-        self._forward = dialect.find(self._forward_keys, rows.where(BY_OBJECT), tuples)
-        self._reverse = dialect.find(self._reverse_keys, rows.where(BY_USER), tuples)
-
-    def rows(
-        self,
-        connection: Connection,
-        store_id: str,
-        revision: int,
-        forward: Sequence[ForwardKey],
-        reverse: Sequence[ReverseKey],
-    ) -> Sequence[RelationshipTuple]:
-        """All tuples of the rows, each once."""
-        found: dict[int, RelationshipTuple] = {}
-        parameters = {"store_id": store_id, "revision": revision}
-        if forward:
-            bound = self._forward_keys.bind(list({(*split_object(key.object), key.relation) for key in forward}))
-            found.update(_execute(connection, self._forward, parameters | bound))
-        if reverse:
-            bound = self._reverse_keys.bind([tuple(key) for key in set(reverse)])
-            found.update(_execute(connection, self._reverse, parameters | bound))
-        require_readable(connection, store_id, revision)
-        return list(found.values())
+    return count
 
 
 def read_tuples(
-    connection: Connection, store_id: str, filter_: TupleFilter, *, revision: int, after: int, limit: int
+    connection: Connection, store_id: str, revision: int, filter_: TupleFilter, *, after: int, limit: int
 ) -> Sequence[StoredTuple]:
     """A page of the tuples that match, by position."""
     index, conditions = _conditions(filter_)
@@ -109,7 +78,7 @@ def read_tuples(
     place = tuples.c.position if index is BY_POSITION else tuples.c.position + 0
     statement = (
         select(tuples.c.created_at, tuples.c.position, *_columns)
-        .where(*_alive, *conditions, place > after, index)
+        .where(*alive, *conditions, place > after, index)
         .order_by(place)
         .limit(limit)
     )
@@ -129,9 +98,3 @@ def _conditions(filter_: TupleFilter) -> tuple[TextClause, list[ColumnElement[bo
     }
     index = BY_OBJECT if name or (kind and not filter_.user) else BY_USER if filter_.user else BY_POSITION
     return index, [column == value for column, value in demands.items() if value]
-
-
-def _execute(
-    connection: Connection, statement: Select[Any], parameters: dict[str, object]
-) -> dict[int, RelationshipTuple]:
-    return {row[0]: read_tuple(*row[1:]) for row in connection.execute(statement, parameters)}

@@ -9,7 +9,15 @@ from authz.errors import InvalidRequest
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
-_DATABASES = {"sqlite": SQLITE, "postgres": POSTGRESQL, "postgresql": POSTGRESQL, "postgresql+psycopg": POSTGRESQL}
+COCKROACHDB = "cockroachdb"
+"""A scheme of its own for what else speaks PostgreSQL's protocol."""
+_DATABASES = {
+    "sqlite": SQLITE,
+    "postgres": POSTGRESQL,
+    "postgresql": POSTGRESQL,
+    "postgresql+psycopg": POSTGRESQL,
+    COCKROACHDB: POSTGRESQL,
+}
 
 
 def parse_uri(uri: str) -> tuple[str, URL]:

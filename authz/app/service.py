@@ -1,20 +1,23 @@
-"""Serve while a block runs. Called by `process` and by tests."""
+"""Serve while a block runs. Called by `alone` and by tests."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from authz import __version__
 from authz.access.authorization import Authorizer
 from authz.app.edge import open_edge
+from authz.app.place import Place
 from authz.app.sensible import check_sensible
 from authz.app.servable import check_servable
 from authz.app.services import build, token_key_file
 from authz.app.trail import open_sealed
+from authz.app.transports import check_transport, has_reflection, tell_transport
 from authz.audit.trail import AuditTrail
 from authz.clock import Clock, SystemClock
 from authz.commands.housekeeping import collect_forever
@@ -28,7 +31,7 @@ from authz.rpc.server import GrpcServer
 from authz.rpc.tls import open_certificates, server_credentials
 from authz.rpc.transport import Transport
 from authz.settings import Settings
-from authz.telemetry import Telemetry, check_telemetry, measured, open_telemetry
+from authz.telemetry import Telemetry, check_telemetry, measured, observe_replica, open_telemetry
 from authz.watched import LOOK_SECONDS
 
 _CLOCK = SystemClock()
@@ -56,12 +59,13 @@ class _Stage:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, clock: Clock = _CLOCK) -> AsyncIterator[Serving]:
+async def serving(settings: Settings, clock: Clock = _CLOCK, *, place: Place | None = None) -> AsyncIterator[Serving]:
     """A service that answers while the block runs, and drains at its end.
 
     Args:
         settings: all of them.
         clock: the time; that of the machine unless a test sets another.
+        place: which of several workers this is; None for a service of one process.
 
     Raises:
         InvalidSettings: settings that must not be served with.
@@ -69,19 +73,19 @@ async def serving(settings: Settings, clock: Clock = _CLOCK) -> AsyncIterator[Se
         Unavailable: the database does not answer, or the address cannot be opened.
 
     """
-    check_servable(settings)
-    check_sensible(settings, METHODS)
-    check_telemetry(settings.telemetry, insecure=settings.insecure)
-    check_deprecations(settings.deprecations, METHODS)
+    check_settings(settings)
     async with AsyncExitStack() as stack:
         paths = [method.path for method in METHODS]
-        opening = open_telemetry(settings.telemetry, methods=paths, clock=clock, version=__version__)
+        opening = open_telemetry(
+            settings.telemetry, methods=paths, clock=clock, version=__version__, is_listening=place is None
+        )
         telemetry = await stack.enter_async_context(opening)
         stage = _Stage()
         telemetry.readiness.check("serving", lambda: stage.why_not)
-        services, authorizer, trail = await _open_services(settings, clock, telemetry, stack)
+        services, authorizer, trail = await _open_services(settings, clock, telemetry, stack, place)
         edge = await stack.enter_async_context(open_edge(settings, services, authorizer, trail, telemetry))
-        server = GrpcServer(edge, transport=await _transport(settings, edge))
+        transport = await _transport(settings, edge, is_shared=place is not None)
+        server = GrpcServer(edge, transport=transport)
         address = _listen(server, settings.grpc_addr)
         await server.start()
         stack.push_async_callback(server.drain, settings.shutdown_grace)
@@ -93,8 +97,22 @@ async def serving(settings: Settings, clock: Clock = _CLOCK) -> AsyncIterator[Se
         yield Serving(address, services, server, telemetry, trail)
 
 
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that cannot be served with, before anything is opened.
+
+    Raises:
+        InvalidSettings: saying why.
+
+    """
+    check_transport(settings)
+    check_servable(settings)
+    check_sensible(settings, METHODS)
+    check_telemetry(settings.telemetry, insecure=settings.insecure)
+    check_deprecations(settings.deprecations, METHODS)
+
+
 async def _open_services(
-    settings: Settings, clock: Clock, telemetry: Telemetry, stack: AsyncExitStack
+    settings: Settings, clock: Clock, telemetry: Telemetry, stack: AsyncExitStack, place: Place | None
 ) -> tuple[Services, Authorizer, AuditTrail]:
     """Datastore, services and trail; closed in the order in which each needs the others."""
     sealed = await open_sealed(settings, clock)
@@ -102,11 +120,19 @@ async def _open_services(
     datastore = (
         measured(sealed.datastore, telemetry.meter, clock.monotonic) if _is_metered(settings) else sealed.datastore
     )
-    built = await build(settings, datastore, clock, sealed.sealing.redaction.in_filter)
-    trail = AuditTrail(settings.audit, sealed.sealing, datastore, clock)
+    if sealed.datastore.replica is not None:
+        observe_replica(telemetry.meter, sealed.datastore.replica)
+    signal = None if place is None else place.signal
+    built = await build(settings, datastore, clock, sealed.sealing.redaction.in_filter, signal)
+    turns = None if place is None else place.output
+    trail = AuditTrail(settings.audit, sealed.sealing, datastore, clock, turns)
     stack.push_async_callback(trail.close)
     await trail.start()
-    works = [collect_forever(datastore, clock, window=settings.history_window, interval=settings.collection_interval)]
+    works: list[Coroutine[Any, Any, None]] = []
+    if place is None or place.number == 1:
+        window, interval = settings.history_window, settings.collection_interval
+        retention = settings.changelog_retention
+        works.append(collect_forever(datastore, clock, window=window, interval=interval, changelog_retention=retention))
     if settings.token_key_file is not None:
         works.append(_follow_token_keys(settings.token_key_file, built.tokens))
     for work in works:
@@ -125,14 +151,15 @@ def _is_metered(settings: Settings) -> bool:
     return bool(settings.telemetry.metrics_addr) or settings.telemetry.metrics_push != "off"
 
 
-async def _transport(settings: Settings, edge: Edge) -> Transport:
+async def _transport(settings: Settings, edge: Edge, *, is_shared: bool) -> Transport:
     credentials = None
     if settings.tls.is_on:
         certificates = await asyncio.to_thread(open_certificates, settings.tls)
         edge.telemetry.meter.observe_source("authz.certificate.expiry.time", lambda: {"server": certificates.ends_at})
         credentials = await asyncio.to_thread(server_credentials, settings.tls, certificates)
-    has_reflection = settings.reflection == "on" or (settings.reflection == "auto" and edge.guard is None)
-    return Transport(settings.limits, credentials, has_reflection, None if edge.peers is None else edge.peers.admit)
+    tell_transport(settings)
+    admit = None if edge.peers is None else edge.peers.admit
+    return Transport(settings.limits, credentials, has_reflection(settings, edge), admit, settings.transport, is_shared)
 
 
 def _listen(server: GrpcServer, address: str) -> str:

@@ -1,0 +1,137 @@
+"""By how much a replica is behind, measured by one clock. Built by `replica`, which asks before each read.
+
+A mark is the moment before the primary was asked where its log ends. Once the replica has replayed up to there, it has
+all that was acknowledged before that moment: its lag is the age of the newest mark that it has reached. An idle primary
+does not look like lag so, nor does a replica that has lost its stream look fresh, and no two clocks are compared.
+
+The lag decides whether the replica is worth asking. It is no proof of anything: that is in `replica`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import exc, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+MOST_SECONDS = 0.5
+LEAST_SECONDS = 0.05
+"""Bounds of the time between two looks; in between it is a quarter of the allowed lag."""
+
+_log = structlog.get_logger(__name__)
+
+_WRITTEN = text("SELECT CAST(pg_current_wal_flush_lsn() - '0/0' AS bigint)")
+_REPLAYED = text("SELECT CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint)")
+
+
+class Unfit(Exception):
+    """The server at the replica's address cannot stand for the primary; says why."""
+
+
+class LagWatch:
+    """Looks at both servers now and then, on a thread of its own."""
+
+    def __init__(self, primary: Engine, replica: Engine, verify: Callable[[Connection], None], max_lag: float) -> None:
+        """`verify` raises `Unfit` for a server that cannot stand for the primary. The engines are closed with it."""
+        self._primary = primary
+        self._replica = replica
+        self._verify = verify
+        self._max_lag = max_lag
+        self._marks: deque[tuple[float, int]] = deque()
+        self._replayed = 0
+        self._level = -math.inf
+        self._told: str | None = None
+        self._started = time.monotonic()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="replica-lag", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the replica was seen to be no further behind than allowed; false once it was not seen for as long."""
+        return time.monotonic() - self._level <= self._max_lag
+
+    @property
+    def seconds(self) -> float:
+        """By how many seconds it is behind, or was not heard of."""
+        return time.monotonic() - max(self._level, self._started)
+
+    def distrust(self) -> None:
+        """Do not call it close before the next look that says so. For those whose read of it failed."""
+        self._level = -math.inf
+
+    def close(self) -> None:
+        """End the thread and its connections."""
+        self._ending.set()
+        self._thread.join()
+        self._primary.dispose()
+        self._replica.dispose()
+
+    def _run(self) -> None:
+        pause = min(max(self._max_lag / 4, LEAST_SECONDS), MOST_SECONDS)
+        while not self._ending.is_set():
+            self._tell(self._look())
+            self._ending.wait(pause)
+
+    def _look(self) -> str:
+        """Compare the two; why the replica cannot be used, or nothing."""
+        before = self._replayed
+        try:
+            written = self._mark()
+        except exc.SQLAlchemyError:
+            # The marks that the replica has reached say how fresh it is; they only grow old.
+            return "" if self.is_close else "the primary cannot be reached to compare with"
+        try:
+            with self._replica.connect() as connection:
+                self._verify(connection)
+                replayed = connection.execute(_REPLAYED).scalar()
+        except exc.SQLAlchemyError:
+            self.distrust()
+            return "it cannot be reached"
+        except Unfit as unfit:
+            self.distrust()
+            return str(unfit)
+        if replayed is None:
+            return "it does not tell how far it is"
+        self._replayed = replayed
+        if before > written:
+            self.distrust()
+            return "it has what the primary never wrote"
+        self._reach(replayed)
+        return "" if self.is_close else "it is too far behind"
+
+    def _mark(self) -> int:
+        asked = time.monotonic()
+        with self._primary.connect() as connection:
+            written: int = connection.execute(_WRITTEN).scalar_one()
+        self._marks.append((asked, written))
+        while self._marks[0][0] < asked - self._max_lag:
+            self._marks.popleft()  # to reach it would not make the replica close
+        return written
+
+    def _reach(self, replayed: int) -> None:
+        level = -math.inf
+        while self._marks and self._marks[0][1] <= replayed:
+            level, _ = self._marks.popleft()
+        # Of a replica that was distrusted meanwhile, only what is seen now counts.
+        self._level = max(self._level, level)
+
+    def _tell(self, why: str) -> None:
+        if why == self._told:
+            return
+        if why:
+            _log.warning("replica_not_used", reason=why)
+        elif self._told is not None:
+            _log.info("replica_used_again")
+        else:
+            _log.info("replica_used")
+        self._told = why

@@ -1,0 +1,82 @@
+"""Make sense of what was chosen on the command line: scenes, variants, bounds. Called by `cli`.
+
+Each function raises `BadParameter` (a usage error) or `BenchmarkError` with a message for what it cannot make sense of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from typer import BadParameter
+
+from benchmarks.plan import SUITES, Pace, Scene, Suite, Wish, check_loads, minutes, scenes
+from benchmarks.target.variant import Variant, attached, parse_variant, with_setting
+from benchmarks.workloads.registry import BUILDERS
+from benchmarks.workloads.size import Size
+
+MAX_MINUTES = 240.0
+_OPENFGA = "openfga="
+
+
+def chosen_scenes(suite: str, workloads: Sequence[str], size: Size, wish: Wish) -> list[Scene]:
+    """The scenes of a suite, or of the workloads that are named."""
+    for name in workloads:
+        if name not in BUILDERS:
+            raise BadParameter(f"there is no workload `{name}`: there are {', '.join(BUILDERS)}")
+    if workloads:
+        return [Scene(name, size, check_loads(wish)) for name in workloads]
+    if size.tuples or size.depth or size.width:
+        raise BadParameter("`--tuples`, `--depth` and `--width` are sizes of a `--workload`")
+    return scenes(_suite(suite), wish)
+
+
+def _suite(text: str) -> Suite:
+    for suite in SUITES:
+        if suite == text:
+            return suite
+    raise BadParameter(f"there is no suite `{text}`: there are {', '.join(SUITES)}")
+
+
+def base_variant(given: dict[str, str | None], settings: Sequence[str]) -> Variant:
+    """The variant that the options describe; all others differ from it in what they name."""
+    found = Variant("")
+    for name, value in given.items():
+        found = with_setting(found, name, value) if value is not None else found
+    for each in settings:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise BadParameter(f"`--set` takes NAME=VALUE, got `{each}`")
+        found = with_setting(found, name, value)
+    transport = dict(found.settings).get("transport", "grpcio")
+    return found._replace(name=f"{found.database} {transport} workers={found.workers}")
+
+
+def chosen_variants(base: Variant, named: Sequence[str], targets: Sequence[str], peers: Sequence[str]) -> list[Variant]:
+    """What is named; the base alone when no variant is named and nothing is attached to."""
+    own = [parse_variant(text, base) for text in named] or ([] if targets else [base])
+    # A peer that speaks our interface is asked by the driver, like any other server.
+    addresses = [name.removeprefix(_OPENFGA) for name in peers if name.startswith(_OPENFGA)]
+    others = [attached(each)._replace(name=f"{_OPENFGA}{each}") for each in addresses]
+    asked = [Variant(name, peer=name) for name in peers if not name.startswith(_OPENFGA)]
+    found = [*own, *map(attached, targets), *others, *asked]
+    names = [each.name for each in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadParameter(f"two variants are named `{name}`")
+    return found
+
+
+def check_bounds(measured: Sequence[Scene], variants: Sequence[Variant], pace: Pace) -> None:
+    """Refuse what would take hours."""
+    taken = minutes(measured, len(variants), pace)
+    if taken > MAX_MINUTES:
+        raise BadParameter(f"this would take {taken:.0f} minutes: the most is {MAX_MINUTES:.0f}")
+
+
+def check_clients(connections: int, processes: int, scratch: Path | None) -> None:
+    """Refuse clients that would have nothing to do, and folders that do not exist."""
+    if connections < processes:
+        raise BadParameter("there are fewer connections than client processes")
+    if scratch is not None and not scratch.is_dir():
+        raise BadParameter(f"there is no folder `{scratch}`")

@@ -1,0 +1,204 @@
+"""A client process: connections to one server, and the load on them. Started by `fleet`, which sends it jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Iterator, MutableSequence
+from contextlib import AsyncExitStack
+from itertools import cycle
+from multiprocessing.connection import Connection
+from typing import Any
+
+import grpc
+
+from benchmarks.driver.flips import ASK, TOKEN, Flips, Reply
+from benchmarks.driver.items import METHODS, SERVICE, Item, Script, differs, read
+from benchmarks.driver.job import Job, Times
+from benchmarks.driver.loops import closed_loop, open_loop, poisson
+from benchmarks.driver.tally import RIGHT, Counted, Outcome, Tally, Window
+from benchmarks.driver.timer import Timer
+
+CONNECT_SECONDS = 30.0
+_TELL_SECONDS = 0.2
+_OPTIONS = (
+    # Otherwise grpc lets all channels of a process share one connection.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+)
+
+Progress = MutableSequence[int]
+"""Calls, errors and wrong answers so far; shared with the process that shows them."""
+
+
+def serve(pipe: Connection, progress: Progress) -> None:
+    """Carry out jobs until the pipe ends: a `Job` is answered with "ready", its `Times` with what was counted."""
+    sys.setswitchinterval(0.0005)
+    parent = os.getppid()
+    scripts: dict[Any, Script] = {}
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        while os.getppid() == parent:
+            try:
+                job = pipe.recv() if pipe.poll(1.0) else None
+            except (EOFError, KeyboardInterrupt):
+                return
+            if job is None:
+                continue
+            try:
+                if job.script not in scripts:
+                    scripts = {job.script: read(job.script)}
+                    gc.collect()
+                    gc.freeze()  # the script is not searched for garbage in the midst of a measurement
+                runner.run(_carry_out(job, scripts[job.script], pipe, progress))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+                pipe.send(f"{type(error).__name__}: {error}")
+            except KeyboardInterrupt:
+                return
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _carry_out(job: Job, script: Script, pipe: Connection, progress: Progress) -> None:
+    share = max(job.load.connections // job.parts, 1)
+    async with AsyncExitStack() as stack:
+        caller = Caller(job, share)
+        stack.push_async_callback(caller.close)
+        await caller.connect()
+        pipe.send("ready")
+        times = await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+        timer = stack.enter_context(Timer())
+        pipe.send(await _Run(job, script, caller, timer, times).run(progress))
+
+
+class Caller:
+    """Some connections, used in turn."""
+
+    def __init__(self, job: Job, connections: int) -> None:
+        metadata = (("authorization", f"Bearer {job.token}"),) if job.token else ()
+        self._metadata = metadata
+        self._timeout = job.call_seconds
+        self._channels = [grpc.aio.insecure_channel(job.address, options=_OPTIONS) for _ in range(connections)]
+        self._calls: dict[str, Iterator[Any]] = {
+            name: cycle([channel.unary_unary(f"{SERVICE}{name}") for channel in self._channels])
+            for name in (*METHODS.values(), "Write")
+        }
+
+    async def connect(self) -> None:
+        """Return when all are connected.
+
+        Raises:
+            TimeoutError: they are not in time.
+
+        """
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
+
+    async def ask(self, item: Item) -> Outcome:
+        """Ask, and compare the answer with the truth."""
+        try:
+            answer = await next(self._calls[METHODS[item.operation]])(
+                item.payload, timeout=self._timeout, metadata=self._metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            return Outcome(error=error.code().name)
+        wrong = differs(item, answer)
+        return Outcome(wrong=wrong) if wrong else RIGHT
+
+    async def call(self, method: str, payload: bytes, demand: str) -> Reply:
+        """Call a method with a demand on consistency."""
+        metadata = (*self._metadata, (ASK, demand)) if demand else self._metadata
+        call = next(self._calls[method])(payload, timeout=self._timeout, metadata=metadata)
+        try:
+            answer = await call
+        except grpc.aio.AioRpcError as error:
+            return Reply(error=error.code().name)
+        found = dict(await call.initial_metadata())
+        return Reply(answer, str(found.get(TOKEN, "")))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        for channel in self._channels:
+            await channel.close(None)
+
+
+class _Run:
+    """One job at its times."""
+
+    def __init__(self, job: Job, script: Script, caller: Caller, timer: Timer, times: Times) -> None:
+        self._job = job
+        self._caller = caller
+        self._timer = timer
+        self._times = times
+        self._tally = Tally(Window(times.start, times.end))
+        # Each process begins elsewhere, so that no two ask the same at the same time.
+        mine = script.items[job.part :: job.parts] or script.items
+        self._items = cycle(mine)
+        self._flips = Flips(script.flips[job.part :: job.parts], caller.call, fresh=job.fresh)
+
+    async def run(self, progress: Progress) -> Counted:
+        telling = asyncio.create_task(self._tell(progress))
+        measuring = asyncio.create_task(self._cpu())
+        await asyncio.sleep(max(self._times.begin - self._timer.now(), 0) / 1e9)
+        await asyncio.gather(self._reads(), self._writes())
+        await self._flips.clear()
+        telling.cancel()
+        return self._tally.counted(await measuring)
+
+    async def _reads(self) -> None:
+        load, parts = self._job.load, self._job.parts
+        if load.loop == "closed":
+            streams = max(load.connections * load.streams // parts, 1)
+            await closed_loop(self._check, self._timer, self._tally, streams)
+        elif load.rate:
+            await open_loop(self._check, self._timer, self._tally, self._schedule(load.rate, "reads"))
+
+    async def _writes(self) -> None:
+        if self._job.load.writes:
+            with Timer() as timer:
+                schedule = self._schedule(self._job.load.writes, "writes")
+                await open_loop(self._write, timer, self._tally, schedule)
+
+    def _schedule(self, rate: float, purpose: str) -> Iterator[int]:
+        job = self._job
+        return poisson(rate / job.parts, self._times.begin, f"{job.seed} {purpose} {job.part}")
+
+    def _check(self) -> tuple[str, Awaitable[Outcome]]:
+        item = next(self._items)
+        return f"{item.operation}/{item.kind}", self._caller.ask(item)
+
+    def _write(self) -> tuple[str, Awaitable[Outcome]]:
+        return "write/tuple", self._flips.flip(self._tally, self._timer.now)
+
+    async def _cpu(self) -> float:
+        """Processor seconds of this process within the window."""
+        await asyncio.sleep(max(self._times.start - self._timer.now(), 0) / 1e9)
+        before = _processor_seconds()
+        await asyncio.sleep(max(self._times.end - self._timer.now(), 0) / 1e9)
+        return _processor_seconds() - before
+
+    async def _tell(self, progress: Progress) -> None:
+        while True:
+            progress[0], progress[1], progress[2] = self._tally.done, self._tally.failed, self._tally.wrong
+            await asyncio.sleep(_TELL_SECONDS)
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def monotonic() -> int:
+    """The clock of `Times`."""
+    return time.monotonic_ns()

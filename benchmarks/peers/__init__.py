@@ -1,0 +1,1 @@
+"""Other authorization engines under the same questions as ours. Run by `command`."""

@@ -1,0 +1,1 @@
+"""What is measured: servers that are started here with a loaded database, or others that are attached to."""
