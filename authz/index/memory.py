@@ -16,6 +16,7 @@ from authz.errors import Bug
 from authz.index.bindings import Bindings
 from authz.index.decisions import DECISIONS, Decisions
 from authz.index.names import Names
+from authz.index.order import in_order
 from authz.index.rows import Context, Row, Rows
 from authz.index.tables import Table
 from authz.model.plan import Edge
@@ -72,11 +73,7 @@ class TupleIndex:
             shared = bool(self._snapshots)
             reached = self.revision
             loose: dict[int, None] = {}
-            for change in changes:
-                if change.revision <= self.revision:
-                    continue
-                if change.revision > reached + 1:
-                    raise Bug(f"the changelog goes from revision {reached} to {change.revision}")
+            for change in in_order(changes, self.revision):
                 reached = change.revision
                 self._apply(change, loose, shared=shared)
             self._free(loose)

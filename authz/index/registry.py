@@ -73,7 +73,8 @@ class IndexRegistry:
         self._signal = signal
         self._residency = Residency(datastore, budget=budget, decisions=decisions)
         self._epoch = 0
-        self._looked: asyncio.Task[Any] | None = None
+        # The loop in whose present turn a look was made.
+        self._looked: asyncio.AbstractEventLoop | None = None
         self._subscribers: list[Callable[[], None]] = []
         self.revisions = 0
         """How many revisions indexes have taken in."""
@@ -107,18 +108,18 @@ class IndexRegistry:
         self._observe()
 
     def _observe(self) -> None:
-        # One look serves all questions that a task asks in one turn of the loop: they belong to the same call, and the
-        # look comes after that call's arrival.
-        task = asyncio.current_task()
-        if task is not None and task is self._looked:
+        # INVARIANT: one look serves all calls of a turn of the loop. The loop runs what it is given in order, so
+        # whatever runs before `_look_again` was given to it before the look; its call had come in by then, and whatever
+        # was acknowledged before that call had been committed.
+        loop = asyncio.get_running_loop()
+        if self._looked is loop:
             return
         if self._datastore.may_have_changed():
             self._epoch += 1
             for callback in self._subscribers:
                 callback()
-        if task is not None:
-            self._looked = task
-            asyncio.get_running_loop().call_soon(self._look_again)
+        self._looked = loop
+        loop.call_soon(self._look_again)
 
     def _look_again(self) -> None:
         self._looked = None

@@ -20,6 +20,7 @@ from authz.index.bindings import Bindings
 from authz.index.cells import Cell, RowCache, Shelf
 from authz.index.decisions import DECISIONS, Decisions
 from authz.index.held import HeldNames
+from authz.index.order import in_order
 from authz.index.recent import RecentChanges
 from authz.index.rows import MISSING, Row, Rows, members
 from authz.index.tables import add_entry, remove_entry
@@ -129,11 +130,7 @@ class PartialIndex:
 
         """
         reached = self.revision
-        for change in changes:
-            if change.revision <= self.revision:
-                continue
-            if change.revision > reached + 1:
-                raise Bug(f"the changelog goes from revision {reached} to {change.revision}")
+        for change in in_order(changes, self.revision):
             reached = change.revision
             self._apply(change)
         self.revision = reached

@@ -99,6 +99,10 @@ class Listener:
         server = await asyncio.start_server(self._accept, sock=listening, limit=MAX_HEAD_BYTES)
         started.set()
         await closing.wait()
+        # A connection that was accepted, but has not begun when its server is closed, is dropped by asyncio with its
+        # socket open. So nothing is accepted any more, and what was accepted begins, before the server is closed.
+        loop.remove_reader(listening)
+        await asyncio.sleep(0)
         server.close()
         for task in list(self._connections):
             task.cancel()

@@ -144,6 +144,31 @@ async def test_two_nodes_never_disagree_with_what_was_acknowledged(
             assert {each for each in range(6) if await holds(view, each)} == present
 
 
+async def test_many_calls_share_a_look_and_none_is_stale(sqlite_uri: str) -> None:
+    """However calls crowd the loop, each sees what another process acknowledged before it began."""
+    writer, reader = Node(open_datastore(sqlite_uri)), Node(open_datastore(sqlite_uri))
+
+    async def write_then_read(number: int) -> bool:
+        await asyncio.sleep(random.random() / 100)
+        await writer.add(number)
+        return await asyncio.create_task(read(number))
+
+    async def read(number: int) -> bool:
+        return await holds(await reader.indexes.view(STORE, FRESH), number)
+
+    async def keep_asking() -> None:
+        while True:
+            await reader.indexes.view(STORE, FRESH)
+            await asyncio.sleep(0)
+
+    others = [asyncio.create_task(keep_asking()) for _ in range(5)]
+    assert all(await asyncio.gather(*(write_then_read(number) for number in range(100))))
+    for each in others:
+        each.cancel()
+    await writer.datastore.close()
+    await reader.datastore.close()
+
+
 async def test_a_datastore_that_lost_commits(sqlite_uri: str) -> None:
     """After a failover or a restored backup nothing is answered from writes that are gone, also acknowledged ones."""
     datastore = open_datastore(sqlite_uri)

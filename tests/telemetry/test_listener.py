@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -257,3 +259,26 @@ def _is_cut(connection: socket.socket) -> bool:
     except ConnectionResetError:
         pass
     return True
+
+
+def test_connections_that_come_while_it_ends_are_closed() -> None:
+    """Whoever connects at that moment is hung up on; no socket is left to the collector."""
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        for _ in range(10):
+            with listener() as address:
+                pushing = [threading.Thread(target=_connect_on, args=(address,)) for _ in range(2)]
+                for each in pushing:
+                    each.start()
+                time.sleep(0.01)
+            for each in pushing:
+                each.join()
+        gc.collect()
+    assert not [str(each.message) for each in left if "transport" in str(each.message)]
+
+
+def _connect_on(address: str) -> None:
+    """Open one connection after the other until nobody answers."""
+    with ExitStack() as connections, suppress(OSError):
+        for _ in range(400):
+            connections.enter_context(connect(address))
