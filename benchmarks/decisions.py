@@ -65,7 +65,7 @@ class Run:
 
     def share_of_hits(self, checks: int) -> float:
         """How many of the checks were answered from memory."""
-        return self._index.decisions.hits / checks
+        return self._index.decisions.tally.hits / checks
 
     def _write(self, tuple_: RelationshipTuple) -> None:
         is_there = tuple_ in self._written

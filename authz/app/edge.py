@@ -48,7 +48,13 @@ async def open_edge(
             meter.observe_source("authz.limits.failures", lambda: limiter.shared_failures)
         strong = StrongRules(settings.access, clock)
         authenticator = _authenticator(settings, services)
-        _observe_memory(meter, services, {"rights": authorizer, "tokens": authenticator, "models": services.models})
+        caches: dict[str, _Cache] = {
+            "decisions": services.indexes.tally,
+            "rights": authorizer,
+            "tokens": authenticator,
+            "models": services.models,
+        }
+        _observe_memory(meter, services, caches)
         watching, guard = None, None
         # INVARIANT: who has no rights of its own is not asked who it is, and the other way round.
         if authenticator.enabled != is_authenticated(settings):
@@ -98,7 +104,12 @@ class _Cache(Protocol):
 def _observe_memory(meter: Meter, services: Services, caches: Mapping[str, _Cache]) -> None:
     indexes = services.indexes
     meter.observe_source("authz.index.stores", lambda: indexes.sizes().stores)
+    meter.observe_source("authz.index.partial", lambda: indexes.sizes().partial)
     meter.observe_source("authz.index.tuples", lambda: indexes.sizes().tuples)
+    meter.observe_source("authz.index.rows", lambda: indexes.sizes().rows)
+    meter.observe_source("authz.index.rows.read", lambda: indexes.fetched)
+    meter.observe_source("authz.index.size", lambda: indexes.sizes().bytes)
+    meter.observe_source("authz.index.budget", lambda: indexes.budget)
     meter.observe_source("authz.index.lag", lambda: indexes.sizes().lag)
     meter.observe_source("authz.index.loads", lambda: indexes.loads)
     meter.observe_source("authz.index.revisions", lambda: indexes.revisions)

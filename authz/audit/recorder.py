@@ -276,7 +276,9 @@ class Recorder:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            while self._queue:
+            # What comes meanwhile has its own timer: to write it at once would make a commit of every few records.
+            due = self._recorded
+            while self._written < due:
                 await self._write_batch()
 
     async def _write_batch(self) -> None:

@@ -106,7 +106,8 @@ class RowCache:
         self.bytes = 0
         """What cells and names take, as estimated."""
         self.cells = 0
-        self._entered = 0
+        self.entered = 0
+        """How many cells were ever entered."""
         self._littered: set[Owner] = set()
         # Stands for no row, only for a place in the ring.
         self._hand: Final = Cell.__new__(Cell)
@@ -122,11 +123,11 @@ class RowCache:
         cell.shelf.cells[cell.key] = cell
         self._link(cell)
         self.cells += 1
-        self._entered += 1
+        self.entered += 1
         self.bytes += cell.bytes + names
         # More than what came in, should the capacity have shrunk, but not everything at once.
         self.trim(_TRIMMED * (cell.bytes + names))
-        if self._entered % _FROZEN_CELLS == 0:
+        if self.entered % _FROZEN_CELLS == 0:
             # Cells stay long, and nothing keeps them that the collector could find: it need not walk them.
             gc.collect(1)
             gc.freeze()

@@ -33,6 +33,15 @@ DECISIONS: Final = 100_000
 _Key = tuple[Plan, str, str]
 
 
+class Tally:
+    """How many questions were answered from what is remembered, and how many were not; outlives indexes."""
+
+    __slots__ = ("hits", "misses")
+
+    def __init__(self) -> None:
+        self.hits = self.misses = 0
+
+
 class Decisions:
     """A bounded memory of decisions in two generations: what is used stays, what is not is gone by the second turn.
 
@@ -40,13 +49,20 @@ class Decisions:
     generations at once may lose are only entries.
     """
 
-    def __init__(self, changed: Mapping[tuple[str, str], int], loaded: int, capacity: int = DECISIONS) -> None:
+    def __init__(
+        self,
+        changed: Mapping[tuple[str, str], int],
+        loaded: int,
+        capacity: int = DECISIONS,
+        tally: Tally | None = None,
+    ) -> None:
         """Remember up to `capacity` decisions, none when it is below two.
 
         Args:
             changed: the index's record of when tuples of each (type, relation) last changed; kept, not copied.
             loaded: the revision at which that record begins.
             capacity: how many entries there may be.
+            tally: where it is counted what they are good for.
 
         """
         self._changed = changed
@@ -58,8 +74,7 @@ class Decisions:
         self._recent = RecentChanges(loaded)
         # Plan -> when tuples of its far and of its own pairs last changed, as worked out since the index last moved.
         self._settled: dict[Plan, tuple[int, int]] = {}
-        self.hits = self.misses = 0
-        """How many questions were answered from here, and how many were not."""
+        self.tally = Tally() if tally is None else tally
 
     @property
     def is_on(self) -> bool:
@@ -84,9 +99,9 @@ class Decisions:
                 if own > known:
                     # It holds at the view's revision as well: what is used does not grow too old to be known.
                     self._young[key] = revision * 2 + (entry & 1)
-                self.hits += 1
+                self.tally.hits += 1
                 return bool(entry & 1)
-        self.misses += 1
+        self.tally.misses += 1
         return None
 
     def remember(self, plan: Plan, object_: str, user: str, *, allowed: bool, revision: int) -> None:

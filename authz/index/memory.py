@@ -14,7 +14,7 @@ from typing import Any
 
 from authz.errors import Bug
 from authz.index.bindings import Bindings
-from authz.index.decisions import DECISIONS, Decisions
+from authz.index.decisions import DECISIONS, Decisions, Tally
 from authz.index.names import Names
 from authz.index.order import in_order
 from authz.index.rows import Context, Row, Rows
@@ -29,11 +29,11 @@ _Shape = tuple[str, str, UserKind]
 class TupleIndex:
     """The resident index of a store; also a `View` for the thread that applies changes."""
 
-    def __init__(self, revision: int, *, decisions: int = DECISIONS) -> None:
+    def __init__(self, revision: int, *, decisions: int = DECISIONS, tally: Tally | None = None) -> None:
         self.revision = revision
         self.changed: dict[tuple[str, str], int] = {}
         """(type, relation) -> the revision at which a tuple of it last changed since the index was loaded."""
-        self.decisions = Decisions(self.changed, revision, decisions)
+        self.decisions = Decisions(self.changed, revision, decisions, tally)
         self.bindings: MutableMapping[object, object] = Bindings()
         self._names = Names()
         self._tables: dict[Edge, Table] = {}

@@ -17,7 +17,7 @@ import structlog
 from authz.consistency import Consistency, Mode
 from authz.errors import Bug, InvalidConsistencyToken
 from authz.index.cells import RowCache
-from authz.index.decisions import DECISIONS
+from authz.index.decisions import DECISIONS, Tally
 from authz.index.memory import TupleIndex
 from authz.index.partial import PartialView
 from authz.index.residency import CHANGES_PER_READ, Entry, Residency
@@ -83,6 +83,21 @@ class IndexRegistry:
     def loads(self) -> int:
         """How many indexes were read whole."""
         return self._residency.loads
+
+    @property
+    def budget(self) -> int:
+        """The bytes that all indexes may take."""
+        return self._residency.budget
+
+    @property
+    def tally(self) -> Tally:
+        """What remembered decisions were good for."""
+        return self._residency.tally
+
+    @property
+    def fetched(self) -> int:
+        """How many rows of partial stores were read from the datastore and kept."""
+        return self._residency.cache.entered
 
     def sizes(self) -> Sizes:
         """How much is in memory, and how far behind. Called from any thread."""

@@ -11,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
 
-from authz.errors import AuthzError, Bug
+from authz.errors import AuthzError
 from authz.index.cells import RowCache
-from authz.index.decisions import DECISIONS
+from authz.index.decisions import DECISIONS, Tally
 from authz.index.loading import load
 from authz.index.measuring import INDEX_BYTES, TUPLE_BYTES, resident_bytes
 from authz.index.memory import TupleIndex
 from authz.index.shared import TRIMMED, PartialIndex
-from authz.store.api import Change, TupleReader
+from authz.store.api import TupleReader
 
 QUICK_TUPLES = 50_000
 """A store of no more tuples is loaded while who asks waits: some tenths of a second."""
@@ -99,14 +99,15 @@ class Residency:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._datastore = datastore
-        self._budget = sys.maxsize if budget is None else budget
-        self._limit: Final = self._budget - self._budget // _ROWS_SHARE
-        self._decisions = min(decisions, self._budget // _DECISIONS_SHARE // _DECISION_BYTES)
+        self.budget = sys.maxsize if budget is None else budget
+        self._limit: Final = self.budget - self.budget // _ROWS_SHARE
+        self._decisions = min(decisions, self.budget // _DECISIONS_SHARE // _DECISION_BYTES)
         self._clock = clock
         self._taken = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.entries: dict[str, Entry] = {}
-        self.cache = RowCache(self._budget)
+        self.cache = RowCache(self.budget)
+        self.tally = Tally()
         self.loads = 0
         """How many indexes were read whole."""
 
@@ -175,11 +176,13 @@ class Residency:
             task.exception()  # who waited for it has seen it; if nobody did, the next caller meets it again
 
     def _partial(self, store_id: str, revision: int) -> PartialIndex:
-        return PartialIndex(self._datastore, store_id, revision, self.cache, decisions=self._decisions)
+        return PartialIndex(
+            self._datastore, store_id, revision, self.cache, decisions=self._decisions, tally=self.tally
+        )
 
     async def _load(self, store_id: str, revision: int, count: int) -> TupleIndex:
         self.loads += 1
-        index = TupleIndex(revision, decisions=self._decisions)
+        index = TupleIndex(revision, decisions=self._decisions, tally=self.tally)
         await load(index, self._datastore, store_id, expected=count)
         return index
 
@@ -213,8 +216,12 @@ class Residency:
         async with entry.lock:
             while entry.index is partial and index.revision < partial.revision:
                 changes = await self._datastore.changes_after(store_id, index.revision, CHANGES_PER_READ)
-                index.apply(_up_to(changes, partial.revision))
-            if entry.index is partial and self._account(entry, index):
+                if not changes or changes[0].revision > index.revision + 1:
+                    # The changelog that is kept begins later: what was loaded is of no use.
+                    _log.warning("index_load_overtaken", store_id=store_id, revision=index.revision)
+                    break
+                index.apply([change for change in changes if change.revision <= partial.revision])
+            if entry.index is partial and index.revision == partial.revision and self._account(entry, index):
                 entry.index = index
         self._retire(partial if entry.index is index else index)
 
@@ -260,7 +267,7 @@ class Residency:
 
     def _take(self, size: int) -> None:
         self._taken += size
-        self.cache.capacity = max(self._budget - self._taken, 0)
+        self.cache.capacity = max(self.budget - self._taken, 0)
         if self.cache.bytes > self.cache.capacity:
             self.run(self._trim())
 
@@ -285,16 +292,3 @@ class Residency:
 async def _retire(index: TupleIndex | PartialIndex) -> None:
     while not index.retire(_RETIRED_AT_ONCE):  # noqa: ASYNC110 - others get their turn
         await asyncio.sleep(_BETWEEN_PARTS)
-
-
-def _up_to(changes: Iterable[Change], revision: int) -> list[Change]:
-    """The changes up to a revision.
-
-    Raises:
-        Bug: there are none.
-
-    """
-    found = [change for change in changes if change.revision <= revision]
-    if not found:
-        raise Bug(f"the changelog ends before revision {revision}, at which an index is")
-    return found

@@ -18,7 +18,7 @@ from itertools import count
 from authz.errors import Bug
 from authz.index.bindings import Bindings
 from authz.index.cells import Cell, RowCache, Shelf
-from authz.index.decisions import DECISIONS, Decisions
+from authz.index.decisions import DECISIONS, Decisions, Tally
 from authz.index.held import HeldNames
 from authz.index.order import in_order
 from authz.index.recent import RecentChanges
@@ -43,12 +43,19 @@ class PartialIndex:
     """Rows of one store that were read on demand. Used on the event loop, but for what says otherwise."""
 
     def __init__(
-        self, reader: TupleReader, store_id: str, revision: int, cache: RowCache, *, decisions: int = DECISIONS
+        self,
+        reader: TupleReader,
+        store_id: str,
+        revision: int,
+        cache: RowCache,
+        *,
+        decisions: int = DECISIONS,
+        tally: Tally | None = None,
     ) -> None:
         self.revision = revision
         self.changed: dict[tuple[str, str], int] = {}
         """(type, relation) -> the revision at which a tuple of it last changed since the index was made."""
-        self.decisions = Decisions(self.changed, revision, decisions)
+        self.decisions = Decisions(self.changed, revision, decisions, tally)
         self.bindings: MutableMapping[object, object] = Bindings()
         self.names = HeldNames()
         self.find = self.names.lend

@@ -105,8 +105,13 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
     (
         "Index and caches",
         (
-            Metric("authz.index.stores", _G, "Stores whose tuples are in memory."),
-            Metric("authz.index.tuples", _G, "Tuples in memory."),
+            Metric("authz.index.stores", _G, "Stores that are answered from memory, whole or in part."),
+            Metric("authz.index.partial", _G, "Stores of which only the rows in use are in memory."),
+            Metric("authz.index.tuples", _G, "Tuples of stores that are in memory whole."),
+            Metric("authz.index.rows", _G, "Rows of the other stores that are in memory."),
+            Metric("authz.index.rows.read", _C, "Rows of these that were read on demand and kept."),
+            Metric("authz.index.size", _G, "What all of it takes, as estimated.", (), "By"),
+            Metric("authz.index.budget", _G, "What it may take.", (), "By"),
             Metric("authz.index.lag", _G, "Revisions by which the index that is furthest behind is behind."),
             Metric("authz.index.loads", _C, "Times that an index was read anew from the datastore."),
             Metric("authz.index.revisions", _C, "Revisions that indexes have taken in."),

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import structlog
 
+from authz.audit.captures import Captures
 from authz.audit.chain import NODE, Payload
+from authz.audit.recorder import Policy, Recorder
+from authz.audit.redaction import Redaction
 from authz.audit.sinks.sink import SinkProblem
 from authz.audit.verify import verify_trail
 from authz.call import Principal
@@ -17,7 +20,7 @@ from authz.clock import SystemClock
 from authz.errors import Unavailable
 from authz.store.sql import SqlDatastore
 from authz.tuples import TupleKey
-from tests.audit.support import CHECK, STORE, Clock, Flaky, completed, eventually, records, ring, trailing
+from tests.audit.support import CHECK, STORE, Clock, Flaky, completed, eventually, keys, records, ring, trailing
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +120,26 @@ async def test_records_are_written_within_the_flush_interval(sqlite_datastore: S
         assert trail.recorder.statistics().queued == 1
         await eventually(lambda: trail.recorder.statistics().queued == 0, 1)
         assert len(await _calls(sqlite_datastore)) == 1
+
+
+async def test_records_that_trickle_in_share_writes() -> None:
+    """What comes while others are written waits for its own interval: calls without end are no commits without end."""
+    taken: list[int] = []
+
+    class Slow(_Odd):
+        async def write(self, payloads: Sequence[Payload]) -> None:
+            taken.append(len(payloads))
+            await asyncio.sleep(0.002)
+
+    clock = SystemClock()
+    recorder = Recorder([Slow()], Policy(flush_interval=0.05), Redaction((), keys()), Captures(clock), clock)
+    recorder.start()
+    for number in range(200):
+        recorder.record(completed(number))
+        await asyncio.sleep(0.001)
+    assert await recorder.close(1) == 0
+    assert sum(taken) == 200
+    assert len(taken) < 12
 
 
 async def test_many_records_go_in_few_segments(flaky: Flaky) -> None:
@@ -267,11 +290,6 @@ class _Odd:
 
 async def test_any_failure_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever a sink raises, the records are written later, and no secret of a message is logged."""
-    from authz.audit.captures import Captures
-    from authz.audit.recorder import Policy, Recorder
-    from authz.audit.redaction import Redaction
-    from tests.audit.support import keys
-
     sink, clock = _Odd(), Clock()
     recorder = Recorder([sink], Policy(flush_interval=0.001), Redaction((), keys()), Captures(clock), clock)
     recorder.start()

@@ -87,7 +87,7 @@ def test_a_decision_holds_while_its_tuples_stand_still() -> None:
     assert history.at(9) is False
     history.change("blocked", "doc:1", 10)
     assert history.at(10) is None
-    assert (history.decisions.hits, history.decisions.misses) == (4, 2)
+    assert (history.decisions.tally.hits, history.decisions.tally.misses) == (4, 2)
 
 
 def test_what_is_far_counts_on_every_object() -> None:

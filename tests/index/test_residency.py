@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -25,7 +26,7 @@ from authz.index.residency import IDLE_SECONDS, Residency
 from authz.index.rows import MISSING, members
 from authz.index.shared import PartialIndex
 from authz.model.plan import Edge
-from authz.store.api import TupleWrite, WriteResult
+from authz.store.api import Change, TupleWrite, WriteResult
 from authz.tuples import RelationshipTuple, UserKind
 from tests.support.history import History
 
@@ -112,6 +113,28 @@ async def test_a_store_is_answered_from_while_it_is_loaded(monkeypatch: pytest.M
         assert await stores.viewers("A", number) == {f"user:{number % 50}"}
     assert await stores.viewers("A", first) == set()
     assert stores.residency.loads == 1
+
+
+async def test_a_load_that_the_changelog_overtook_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written meanwhile may be trimmed already: the store stays partial, right, and is loaded once more."""
+    monkeypatch.setattr(residency, "QUICK_TUPLES", 10)
+    monkeypatch.setattr(residency, "RETRY_SECONDS", 0.001)
+    stores = Stores(None, 300)
+    kept, whole = 0, stores.history.changes_after
+
+    async def trimmed(store_id: str, revision: int, limit: int) -> Sequence[Change]:
+        return [change for change in await whole(store_id, revision, limit) if change.revision > kept]
+
+    monkeypatch.setattr(stores.history, "changes_after", trimmed)
+    assert await stores.viewers("A", 7) == {"user:7"}
+    await stores.write("A", 1, 1_000)
+    kept = stores.history.naive.head
+    async with asyncio.timeout(10):
+        while not stores.is_resident("A"):
+            assert await stores.viewers("A", 1_000) == {"user:0"}
+            await asyncio.sleep(0.001)
+    assert await stores.viewers("A", 1_000) == {"user:0"}
+    assert stores.residency.loads == 2
 
 
 async def test_a_store_that_outgrows_its_room_becomes_partial() -> None:

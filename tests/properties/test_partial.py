@@ -244,4 +244,4 @@ def test_decisions_are_remembered_no_longer_than_they_hold(seed: int, capacity: 
     live = Plain(Scenario(BODY, compile_model("PLAIN", BODY), tuples), {}, seed, capacity)
     live.pool = PLAIN
     run_all(live, steps)
-    event(f"remembered: {live.index.decisions.hits > 0}")
+    event(f"remembered: {live.index.decisions.tally.hits > 0}")
