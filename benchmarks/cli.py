@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
 from benchmarks import options
-from benchmarks.choices import base_variant, check_bounds, check_clients, chosen_scenes, chosen_variants
+from benchmarks.choices import (
+    base_variant,
+    check_bounds,
+    check_clients,
+    check_figures,
+    check_out,
+    chosen_pace,
+    chosen_scenes,
+    chosen_variants,
+)
 from benchmarks.extras import BenchmarkError
 from benchmarks.micro.command import micro
 from benchmarks.noise import FLOOR
@@ -45,9 +57,9 @@ def run(
     depth: options.Depth = None,
     width: options.Width = None,
     quick: options.Quick = False,
-    seconds: options.Seconds = 5.0,
-    warm_up: options.WarmUp = 1.0,
-    repeats: options.Repeats = 5,
+    seconds: options.Seconds = None,
+    warm_up: options.WarmUp = None,
+    repeats: options.Repeats = None,
     database: options.DatabaseName = "sqlite",
     transport: options.Transport = None,
     workers: options.Workers = 1,
@@ -72,10 +84,11 @@ def run(
     Ends with 1 when an answer was wrong or too many calls failed.
     """
     check_clients(connections, processes, scratch)
+    check_out(out)
     wish = Wish(connections, streams, rate, writes, questions, seed, max_tuples)
     size = Size(tuples, depth, width, questions or QUESTIONS, seed)
     scenes = chosen_scenes("quick" if quick else suite, workload or [], size, wish)
-    pace = _QUICK if quick else Pace(seconds, warm_up, repeats)
+    pace = chosen_pace(_QUICK if quick else Pace(), seconds, warm_up, repeats)
     given = {"database": database, "auth": auth, "transport": transport, "index-budget": index_budget}
     base = base_variant({**given, "workers": str(workers)}, settings or [])
     measured = chosen_variants(base, variants or [], targets or [], peers or [])
@@ -96,6 +109,7 @@ def compare(
     from benchmarks.compare import compare as compare_sides
     from benchmarks.compare import side, summary, table, warnings
 
+    check_figures(figure or [])
     sides = side(first), side(second)
     lines = [line for line in compare_sides(*sides, floor=floor) if not figure or line.figure in figure]
     for warning in warnings(*sides):
@@ -126,10 +140,13 @@ app.command()(micro)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code, and never raises."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    _end_in_order()
     try:
         code = app(
             args=list(sys.argv[1:] if arguments is None else arguments), prog_name="benchmarks", standalone_mode=False
         )
+        if code == INTERRUPTED:  # typer makes a number of it
+            return _fail("interrupted", INTERRUPTED)
         return code if isinstance(code, int) else DONE
     except BenchmarkError as error:
         return _fail(str(error), BROKEN)
@@ -141,6 +158,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(message[:1].lower() + message[1:].rstrip("."), USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED)
+
+
+def _end_in_order() -> None:
+    """Let other signals end a command as Ctrl-C does: servers are stopped, and what they wrote is removed."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _fail(message: str, code: int) -> int:

@@ -10,6 +10,7 @@ from benchmarks.extras import BenchmarkError
 from benchmarks.noise import FLOOR, Compared, Verdict, compared
 from benchmarks.results import COUNTS, HIGHER_IS_BETTER, UNITS, Results, Row, read
 
+_PACE = ("pace", "client processes")
 _SETTLED = ("cpu", "cores", "kernel", "python")
 """Facts of a machine that must agree for a comparison to mean anything."""
 
@@ -73,6 +74,8 @@ def compare(before: Side, after: Side, *, floor: float = FLOOR) -> list[Line]:
 
 def _lines(before: Side, after: Side, floor: float) -> Iterator[Line]:
     are_named = bool(before.variant or after.variant)
+    if are_named:
+        before, after = _only_variant(before, after), _only_variant(after, before)
     others = {_key(row, are_named=are_named): row for row in after.rows}
     for row in before.rows:
         other = others.get(_key(row, are_named=are_named))
@@ -87,6 +90,17 @@ def _lines(before: Side, after: Side, floor: float) -> Iterator[Line]:
                 yield Line(name, figure, compared(first, second, floor=floor))
 
 
+def _only_variant(one: Side, other: Side) -> Side:
+    """A side with its variant: the one that is named, or the only one, or the namesake of the other side's."""
+    names = list(dict.fromkeys(row.variant for row in one.rows))
+    if len(names) < 2:
+        return one
+    if other.variant not in names:
+        known = ", ".join(f"`{name}`" for name in names)
+        raise BenchmarkError(f"one run has several variants, name one of them with `#`: {known}")
+    return one._replace(variant=other.variant)
+
+
 def _key(row: Row, *, are_named: bool) -> tuple[str, ...]:
     return row.key if are_named else (*row.key, row.variant)
 
@@ -98,8 +112,19 @@ def warnings(before: Side, after: Side) -> list[str]:
         for fact in _SETTLED
         if before.results.machine.get(fact) != after.results.machine.get(fact)
     ]
+    ours, theirs = before.results.settings, after.results.settings
+    found.extend(
+        f"the runs differ in {setting}: `{ours.get(setting)}` and `{theirs.get(setting)}`"
+        for setting in _PACE
+        if ours.get(setting) != theirs.get(setting)
+    )
     for name, each in (("first", before), ("second", after)):
         found.extend(f"the {name} run failed: {problem}" for problem in each.results.problems[:3])
+        found.extend(
+            f"the {name} run was asked more than it can answer: {row.workload}, {row.load}, {row.variant}"
+            for row in each.rows
+            if any(row.of("unsent"))
+        )
     return found
 
 

@@ -41,13 +41,15 @@ _CLASSES = ("check", "list", "read", "write", "model", "admin")
 _FLOORS = ("burst_rate", "sustained_rate", "denials", "denied_objects", "objects")
 
 Sink = Literal["null", "sqlite"]
+Auth = Literal["jwt", "none"]
+"""Whether callers must prove who they are, and have rights; without, everybody may do everything."""
 
 
 class Bench(NamedTuple):
-    """What is measured: the edge, and a token of a caller that may check."""
+    """What is measured: the edge, and a token of a caller that may check, if one is needed."""
 
     edge: Edge
-    token: str
+    token: str | None
 
 
 class NullSink:
@@ -64,9 +66,9 @@ class NullSink:
 
 
 @asynccontextmanager
-async def bench(folder: Path, sink: Sink) -> AsyncIterator[Bench]:
+async def bench(folder: Path, sink: Sink, auth: Auth = "jwt") -> AsyncIterator[Bench]:
     """The edge while the block runs; files go to `folder`."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(ec.SECP256R1()) if auth == "jwt" else None
     settings, clock = _settings(folder, key), SystemClock()
     methods = [method.path for method in METHODS]
     async with AsyncExitStack() as stack:
@@ -80,13 +82,14 @@ async def bench(folder: Path, sink: Sink) -> AsyncIterator[Bench]:
         await trail.start()
         opened = open_edge(settings, built.services, built.authorizer, trail, telemetry)
         edge = await stack.enter_async_context(opened)
-        await give(built.services, Call(), Grant(f"{NAME}/{SUBJECT}", "checker", STORE))
+        if key is not None:
+            await give(built.services, Call(), Grant(f"{NAME}/{SUBJECT}", "checker", STORE))
         if sink == "null":
             recorder = _null_recorder(edge)
             recorder.start()
             stack.push_async_callback(recorder.close, 1.0)
             edge = replace(edge, recorder=recorder)
-        yield Bench(edge, _token(key))
+        yield Bench(edge, None if key is None else _token(key))
 
 
 def _null_recorder(edge: Edge) -> Recorder:
@@ -94,18 +97,19 @@ def _null_recorder(edge: Edge) -> Recorder:
     return Recorder([NullSink()], Policy(), Redaction((), keys), Captures(clock), clock)
 
 
-def _settings(folder: Path, key: ec.EllipticCurvePrivateKey) -> Settings:
-    public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    keys = folder / "keys.json"
-    keys.write_text(json.dumps({"keys": [public | {"kid": "1", "alg": "ES256"}]}), encoding="utf-8")
+def _settings(folder: Path, key: ec.EllipticCurvePrivateKey | None) -> Settings:
     given: dict[str, Any] = {
         "datastore_uri": f"sqlite:///{folder}/bench.db",
         "log_level": "warning",
-        "access.issuers": [{"name": NAME, "issuer": ISSUER, "jwks_file": keys, "audiences": [AUDIENCE]}],
         "limits.tiers": {tier: dict.fromkeys(_CLASSES, _UNLIMITED) for tier in ("standard", "store")},
         "limits.peer": _UNLIMITED,
         "telemetry.metrics_addr": "127.0.0.1:0",
     }
+    if key is not None:
+        public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        keys = folder / "keys.json"
+        keys.write_text(json.dumps({"keys": [public | {"kid": "1", "alg": "ES256"}]}), encoding="utf-8")
+        given["access.issuers"] = [{"name": NAME, "issuer": ISSUER, "jwks_file": keys, "audiences": [AUDIENCE]}]
     return load_settings(given | {f"detection.{name}": 10**9 for name in _FLOORS})
 
 

@@ -44,7 +44,7 @@ class Cpu:
             self._at[end] = self._family.cpu_seconds()
 
     def per_call(self, name: str, calls: int) -> Figures:
-        """Microseconds for each call; nothing when it cannot be seen."""
+        """Microseconds for each call that was answered meanwhile; nothing when it cannot be seen."""
         if len(self._at) < 2 or not calls:
             return {}
         return {name: (self._at["end"] - self._at["start"]) / calls * 1e6}
@@ -62,7 +62,7 @@ def measure_server(
         database.note(end)
 
     found = fleet.measure(job, warm_up=pace.warm_up, seconds=pace.seconds, at=at, tell=tell)
-    calls = sum(each.count for each in found.latencies.values())
+    calls = sum(found.finished.values())
     figures = {
         **_figures(found, load),
         **server.per_call("server cpu", calls),
@@ -78,7 +78,8 @@ def measure_server(
 
 def _figures(found: Measured, load: Load) -> Figures:
     asked = Latencies(each.encoded for operation, _ in load.mix for each in (found.of(operation),))
-    figures = {"throughput": (asked.count - found.unsent) / found.seconds, **asked.summary()}
+    answered = sum(found.finished.get(operation, 0) for operation, _ in load.mix)
+    figures = {"throughput": answered / found.seconds, **asked.summary()}
     for operation in ("write", "probe"):
         latencies = found.of(operation)
         if latencies.count:
@@ -86,7 +87,7 @@ def _figures(found: Measured, load: Load) -> Figures:
     if found.lag.count:
         figures["lag p99"] = found.lag.at(99.0)
     counts = {
-        "calls": sum(each.count for each in found.latencies.values()),
+        "calls": sum(each.count for each in found.latencies.values()) - found.unsent,
         "errors": sum(found.errors.values()),
         "wrong": found.wrong,
         "stale": found.stale,
@@ -104,9 +105,9 @@ def measure_peer(peer: Peer, world: World, pace: Pace) -> Window:
     """
     questions = cycle(world.questions)
     _ask_for(peer, questions, pace.warm_up)
-    cpu, begun = _cpu(peer), time.monotonic()
+    asking, answering, begun = time.process_time(), peer.cpu_seconds(), time.monotonic()
     chunks = list(_ask_for(peer, questions, pace.seconds))
-    seconds, spent = time.monotonic() - begun, _cpu(peer) - cpu
+    asked, answered, seconds = time.process_time() - asking, peer.cpu_seconds(), time.monotonic() - begun
     latencies: dict[str, Latencies] = {"check/all": Latencies()}
     for chunk in chunks:
         for _ in range(PEER_CHUNK):
@@ -115,7 +116,7 @@ def measure_peer(peer: Peer, world: World, pace: Pace) -> Window:
     figures = {"throughput": calls / seconds, **latencies["check/all"].summary()}
     figures |= {"calls": float(calls), "errors": 0.0, "wrong": float(wrong), "stale": 0.0, "unsent": 0.0}
     if calls:
-        figures["server cpu"] = spent / calls * 1e6
+        figures |= _shares(peer, asked, None if answering is None or answered is None else answered - answering, calls)
     shown = [f"`{each.object}#{each.relation}@{each.user}` is {not each.allowed}" for c in chunks for each in c.wrong]
     return Window(figures, latencies, shown[:5])
 
@@ -140,6 +141,9 @@ def _ask_for(peer: Peer, questions: Iterator[Question], seconds: float) -> list[
     return found
 
 
-def _cpu(peer: Peer) -> float:
-    """This process asks, and answers where a peer lives in it."""
-    return time.process_time() + (peer.cpu_seconds() or 0.0)
+def _shares(peer: Peer, asking: float, answering: float | None, calls: int) -> Figures:
+    """Microseconds for each call. This process asks; where a peer lives in it, its time is that of both."""
+    if not peer.is_apart:
+        return {"server cpu": (asking + (answering or 0.0)) / calls * 1e6}
+    found = {"client cpu": asking / calls * 1e6}
+    return found if answering is None else {**found, "server cpu": answering / calls * 1e6}

@@ -21,7 +21,8 @@ FLOOR = 0.05
 _TAIL = 0.005
 _NORMAL = 2.576
 _STUDENT = {2: 9.925, 3: 5.841, 4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499, 8: 3.355, 9: 3.25, 10: 3.169, 12: 3.055}
-"""Two-sided 99 % points, by degrees of freedom."""
+_STUDENT |= {15: 2.947, 20: 2.845, 30: 2.75, 60: 2.66, 120: 2.617}
+"""Two-sided 99 % points, by degrees of freedom; between two of them the lower one holds, which is wider."""
 
 
 class Verdict(Enum):
@@ -81,7 +82,8 @@ def _interval(before: Sequence[float], after: Sequence[float], ratio: float) -> 
     logs.sort()
     center = math.log(ratio)
     last = len(logs) - 1
-    wider = _STUDENT.get(len(before) + len(after) - 2, _NORMAL) / _NORMAL
+    freedom = len(before) + len(after) - 2
+    wider = next((points for known, points in reversed(_STUDENT.items()) if known <= freedom), _STUDENT[2]) / _NORMAL
     below = (center - logs[round(_TAIL * last)]) * wider
     above = (logs[round((1 - _TAIL) * last)] - center) * wider
     # One side may see nothing where the median is an end of the repeats.

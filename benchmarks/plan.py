@@ -14,6 +14,7 @@ SUITES: tuple[Suite, ...] = get_args(Suite)
 QUESTIONS = 50_000
 """Different checks of a world, unless told otherwise: so many that none is asked again soon."""
 MIXED = (("check", 0.9), ("batch", 0.05), ("list", 0.05))
+REFERENCE = "reference"
 TUPLES = (10_000, 100_000, 1_000_000, 5_000_000)
 DEPTHS = (1, 5, 20, 50, 100)
 WIDTHS = (10, 100, 1_000, 10_000, 100_000)
@@ -58,8 +59,9 @@ def check_loads(wish: Wish) -> tuple[Load, ...]:
 
 
 def all_loads(wish: Wish) -> tuple[Load, ...]:
-    """Checks, batches, lists, a mix of the three, and checks beside writes."""
+    """Checks, batches, lists, a mix of the three, checks beside writes, and writes beside fewer checks."""
     beside = Load("open", wish.connections, rate=wish.rate, writes=wish.writes)
+    heavy = Load("open", wish.connections, rate=wish.writes, writes=2 * wish.writes)
     return (
         *check_loads(wish),
         Load("closed", wish.connections, 1, mix=(("batch", 1.0),)),
@@ -67,7 +69,13 @@ def all_loads(wish: Wish) -> tuple[Load, ...]:
         Load("closed", wish.connections, wish.streams, mix=MIXED),
         Load("closed", wish.connections, wish.streams, writes=wish.writes),
         beside,
+        heavy,
     )
+
+
+def loads_of(workload: str, wish: Wish) -> tuple[Load, ...]:
+    """All loads for the one world that has tuples to write beside the checks, and checks alone for the others."""
+    return all_loads(wish) if workload == REFERENCE else check_loads(wish)
 
 
 def scenes(suite: Suite, wish: Wish) -> list[Scene]:
@@ -75,28 +83,28 @@ def scenes(suite: Suite, wish: Wish) -> list[Scene]:
     size = Size(questions=wish.questions or QUESTIONS, seed=wish.seed)
     if suite == "quick":
         small = size._replace(tuples=3_000, questions=wish.questions or 2_000)
-        return [Scene("reference", small, _quick(wish))]
+        return [Scene(REFERENCE, small, _quick(wish))]
     if suite == "reference":
-        return [Scene("reference", size, all_loads(wish))]
+        return [Scene(REFERENCE, size, all_loads(wish))]
     return list(_workloads(size, wish) if suite == "workloads" else _growth(size, wish))
 
 
 def _quick(wish: Wish) -> tuple[Load, ...]:
     few = wish._replace(rate=min(wish.rate, 200.0), writes=min(wish.writes, 20.0), connections=2, streams=4)
-    closed, _, _, batches, lists, _, _, beside = all_loads(few)
+    closed, _, _, batches, lists, _, _, beside, _ = all_loads(few)
     return (closed, batches, lists, beside)
 
 
 def _workloads(size: Size, wish: Wish) -> Iterator[Scene]:
-    for name in ("reference", "drive", "github", "deep", "wide", "conditions", "contextual"):
-        yield Scene(name, size, all_loads(wish) if name == "reference" else check_loads(wish))
+    for name in (REFERENCE, "drive", "github", "deep", "wide", "conditions", "contextual"):
+        yield Scene(name, size, loads_of(name, wish))
 
 
 def _growth(size: Size, wish: Wish) -> Iterator[Scene]:
     loads = (Load("closed"), Load("closed", wish.connections, wish.streams))
     for tuples in _up_to(TUPLES, wish.max_tuples):
         lists = Load("closed", mix=(("list", 1.0),))
-        yield Scene("reference", size._replace(tuples=tuples), (*loads, lists), "tuples")
+        yield Scene(REFERENCE, size._replace(tuples=tuples), (*loads, lists), "tuples")
     for depth in DEPTHS:
         yield Scene("deep", size._replace(depth=depth), loads, "depth")
     for width in _up_to(WIDTHS, wish.max_tuples // 4):

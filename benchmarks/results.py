@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.extras import BenchmarkError
+from benchmarks.target.variant import Variant
 
 FORMAT = 1
 Figures = dict[str, float]
@@ -32,6 +34,7 @@ UNITS = {
     "lag p99": "µs",
     "start to ready": "s",
     "ready to answer": "s",
+    "ready to loaded": "s",
     "calls": "",
     "errors": "",
     "wrong": "",
@@ -85,13 +88,26 @@ class Results(NamedTuple):
         return not self.problems
 
 
+_RESULTS = TypeAdapter(Results)
+_VARIANTS = TypeAdapter(dict[str, Variant])
+
+
 def save(results: Results, path: Path) -> None:
-    """Write a result file. Written anew after every scene, so that an interrupted run has what it has measured."""
+    """Write a result file. Written anew after every scene, so that a run that is killed has what it has measured.
+
+    Raises:
+        BenchmarkError: it cannot be written.
+
+    """
     whole = results._asdict() | {"format": FORMAT, "rows": [row._asdict() for row in results.rows]}
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise BenchmarkError(f"cannot write `{path}`: {error.strerror}") from None
 
 
 def read(path: Path) -> Results:
@@ -110,7 +126,12 @@ def read(path: Path) -> Results:
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
         raise BenchmarkError(f"`{path}` is no result file of this version")
     try:
-        rows = [Row(**row) for row in whole["rows"]]
-        return Results(rows=rows, **{name: whole[name] for name in Results._fields if name != "rows"})
-    except (KeyError, TypeError) as error:
-        raise BenchmarkError(f"`{path}` is damaged: {error}") from None
+        found = _RESULTS.validate_python({name: value for name, value in whole.items() if name != "format"})
+        _VARIANTS.validate_python(found.variants)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BenchmarkError(f"`{path}` is damaged: {where}: {first['msg'].lower()}") from None
+    if not all("tuples" in row.sizes for row in found.rows):
+        raise BenchmarkError(f"`{path}` is damaged: a row without its number of tuples")
+    return found

@@ -133,13 +133,18 @@ class _Scene:
             servers = [opener.open(variant) for variant in self._run.variants if not variant.peer]
             for opened in servers:
                 self._note_start(opened)
-            for repeat in range(self._run.pace.repeats):
-                for load in self._scene.loads:
-                    for opened in servers:
-                        self._measure_server(opened, load, repeat)
-                    if load == Load("closed"):
-                        self._measure_peers(peers, load, repeat)
-        self._finish()
+            try:
+                for repeat in range(self._run.pace.repeats):
+                    self._repeat(servers, peers, repeat)
+            finally:
+                self._finish()  # also what was measured before it was interrupted
+
+    def _repeat(self, servers: Sequence[Opened], peers: Mapping[str, Peer], repeat: int) -> None:
+        for load in self._scene.loads:
+            for opened in servers:
+                self._measure_server(opened, load, repeat)
+            if load == Load("closed"):
+                self._measure_peers(peers, load, repeat)
 
     def _open_peers(self, stack: ExitStack) -> dict[str, Peer]:
         found = {}
@@ -152,7 +157,11 @@ class _Scene:
 
     def _note_start(self, opened: Opened) -> None:
         start, name = opened.start, opened.variant.name
-        figures = {"ready to answer": start.answer_seconds, "start to ready": start.ready_seconds}
+        figures = {
+            "start to ready": start.ready_seconds,
+            "ready to answer": start.answer_seconds,
+            "ready to loaded": start.level_seconds,
+        }
         known = {figure: value for figure, value in figures.items() if value is not None}
         if opened.server is not None:
             known["server memory"] = opened.server.memory().own / 2**20
@@ -172,6 +181,8 @@ class _Scene:
 
     def _script(self, opened: Opened, load: Load) -> Path:
         key = (opened.place, load.mix)
+        if load.writes and not self._world.toggles:
+            raise BenchmarkError(f"the workload `{self._world.name}` has no tuples to write beside the checks")
         if key not in self._scripts:
             path = self._folder / f"script-{self._scene.workload}-{len(self._scripts)}-{id(self)}.pickle"
             try:
@@ -234,10 +245,12 @@ class _Scene:
 
 
 def _shown(figures: Figures) -> str:
+    server = figures.get("server cpu")  # is not known of a server elsewhere
     return (
         f"{figures['throughput']:,.0f}/s, p50 {figures['p50']:,.0f} µs, p99 {figures['p99']:,.0f} µs,"
-        f" server {figures.get('server cpu', 0.0):,.1f} µs/call,"
-        f" {figures['errors']:.0f} errors, {figures['wrong']:.0f} wrong"
+        + (f" server {server:,.1f} µs/call," if server is not None else "")
+        + f" {figures['errors']:.0f} errors, {figures['wrong']:.0f} wrong"
+        + (f", {figures['unsent']:.0f} not even asked: more calls than can be answered" if figures["unsent"] else "")
     )
 
 
@@ -246,6 +259,6 @@ def _problem(window: Window) -> str:
     figures = window.figures
     if figures["wrong"]:
         return "wrong answers"
-    if not figures["calls"]:
+    if not figures["calls"] and not figures["throughput"]:
         return "no answers"
     return "errors" if figures["errors"] > MAX_ERRORS * figures["calls"] else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from threading import Timer
 
 import structlog
 import uvloop
@@ -13,7 +14,7 @@ from authz.app.codes import DONE, FORCED, SERVICE_ERROR
 from authz.app.place import Place
 from authz.app.process import announce
 from authz.app.service import Serving, serving
-from authz.app.stopping import Stopping
+from authz.app.stopping import CLOSING_SECONDS, Stopping, end_within
 from authz.rpc.server import GrpcServer
 from authz.settings import Settings
 from authz.settings.show import effective
@@ -57,14 +58,18 @@ async def serve_until(
         ready(service)
         await stopping.first.wait()
         _log.info("draining", grace_seconds=settings.shutdown_grace)
-        forced = asyncio.create_task(_force_at_second(stopping, service.server))
+        endings = [end_within(settings.shutdown_grace + CLOSING_SECONDS)]
+        forced = asyncio.create_task(_force_at_second(stopping, service.server, endings))
     forced.cancel()
+    for ending in endings:
+        ending.cancel()
     _log.info("stopped", forced=stopping.second.is_set())
     if service.trail.recorder.statistics().lost:
         return SERVICE_ERROR
     return FORCED if stopping.second.is_set() else DONE
 
 
-async def _force_at_second(stopping: Stopping, server: GrpcServer) -> None:
+async def _force_at_second(stopping: Stopping, server: GrpcServer, endings: list[Timer]) -> None:
     await stopping.second.wait()
+    endings.append(end_within(CLOSING_SECONDS))
     await server.drain(0)

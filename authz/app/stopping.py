@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
+
+import structlog
+
+from authz.app.codes import FORCED
+
+CLOSING_SECONDS = 10.0
+"""How long a process may take, beyond the grace of calls, to write its last records and to let go of the database."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Stopping:
@@ -37,3 +48,20 @@ class Stopping:
         if self.first.is_set() and not self._is_worker:
             self.second.set()
         self.first.set()
+
+
+def end_within(seconds: float) -> threading.Timer:
+    """End this process by force after so many seconds, unless this is cancelled.
+
+    Who waits for a database that does not answer waits on threads, which nothing else can end: without this a program
+    that is asked to end would stay for as long as the database does.
+    """
+    timer = threading.Timer(seconds, _end, [seconds])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _end(seconds: float) -> None:
+    _log.error("ended_by_force", why=f"the end took longer than {seconds:g} s")
+    os._exit(FORCED)

@@ -22,7 +22,7 @@ from authz.app.link import NotStarted
 from authz.app.port import HeldPort
 from authz.app.process import announce, refuse
 from authz.app.servable import check_servable
-from authz.app.stopping import Stopping
+from authz.app.stopping import CLOSING_SECONDS, Stopping
 from authz.audit.sinks.turns import OutputTurns
 from authz.clock import SystemClock
 from authz.index.signal import SharedCounters
@@ -30,8 +30,6 @@ from authz.settings import Settings
 from authz.settings.show import effective
 from authz.telemetry.checking import check_telemetry
 
-CLOSING_SECONDS = 10.0
-"""How long workers may take, beyond the grace of calls, to write their last records and to let go of the database."""
 _STDOUT = "stdout"
 
 _log = structlog.get_logger(__name__)

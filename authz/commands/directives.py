@@ -48,6 +48,7 @@ class Directives:
         self._state = b""
         """What the signal said before the last refresh."""
         self._seen = 0
+        self._lineage = store.lineage
         self._held: dict[str, Directive] = {}
         self._subscribers: dict[str, list[Subscriber]] = {}
         self._turn = asyncio.Lock()
@@ -142,10 +143,13 @@ class Directives:
 
     async def _refresh(self) -> None:
         self._watch_clock()
+        lineage = self._watch_server()
         state = b"" if self._signal is None else self._signal.state(DIRECTIVES)
         while True:
             started = self._clock.monotonic()
             page = await self._store.directives_after(self._seen, limit=PAGE)
+            if self._store.lineage != lineage:
+                return  # some of it may be of the server before: the next refresh begins anew
             self._apply(page)
             self._seen = max([self._seen, *(each.version for each in page)])
             if len(page) < PAGE:
@@ -168,6 +172,7 @@ class Directives:
     def _take_in(self, directive: Directive) -> None:
         if self._signal is not None:
             self._signal.raise_(DIRECTIVES)
+        self._watch_server()
         # All up to the version seen has come by the poll already; what is no longer held has ended since.
         if directive.version > self._seen:
             self._apply([directive])
@@ -181,6 +186,14 @@ class Directives:
             self._held[directive.id] = directive
             for subscriber in self._subscribers.get(directive.kind, ()):
                 _tell(subscriber, directive)
+
+    def _watch_server(self) -> int:
+        lineage = self._store.lineage
+        if lineage != self._lineage:
+            # Versions begin again where the new server is: read everything. What it has lost goes on holding here.
+            self._lineage, self._seen = lineage, 0
+            self._held = {id_: directive._replace(version=0) for id_, directive in self._held.items()}
+        return lineage
 
     def _watch_clock(self) -> None:
         # What was forgotten as expired may hold again once the clock is put back: ask for everything.

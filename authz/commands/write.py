@@ -14,7 +14,14 @@ import orjson
 
 from authz.call import Call
 from authz.commands.services import Services
-from authz.errors import DuplicateTuple, EmptyWrite, EntityLimitExceeded, InvalidRequest
+from authz.errors import (
+    DuplicateTuple,
+    EmptyWrite,
+    EntityLimitExceeded,
+    InvalidRequest,
+    InvalidWrite,
+    WriteConflict,
+)
 from authz.model.compile import CompiledModel
 from authz.model.tuples import check_tuple
 from authz.store.api import OnExisting, TupleWrite, WriteResult
@@ -66,7 +73,12 @@ async def write(services: Services, call: Call, query: WriteQuery) -> Written:
 
 async def _commit(services: Services, call: Call, store_id: str, transaction: TupleWrite) -> WriteResult:
     now = services.clock.now()
-    result = await services.datastore.write(store_id, transaction, by=call.origin, now=now)
+    try:
+        result = await services.datastore.write(store_id, transaction, by=call.origin, now=now)
+    except (InvalidWrite, WriteConflict):
+        # Its caller learns of tuples that another process may have committed and not told of, or died before it did.
+        services.indexes.doubt(store_id)
+        raise
     await services.indexes.applied(store_id, result)
     return result
 

@@ -99,7 +99,7 @@ def _program(name: str, expression: str, parameters: dict[str, ParameterType]) -
         env = cel.NewEnv(descriptor_pool=DESCRIPTOR_POOL, variables=variables, functions=list(FUNCTIONS))
         return env.compile(expression)
     except (RuntimeError, ValueError, LookupError, TypeError) as error:
-        raise InvalidModel(f"condition `{name}` does not compile: {_explain(str(error))}") from None
+        raise InvalidModel(f"condition `{name}` does not compile: {_explain(str(error))}") from error
 
 
 def _explain(text: str) -> str:

@@ -68,6 +68,11 @@ class Bound:
         self.has_more = False
         """Whether there is anything conditional, a link or a gate."""
 
+    def release(self) -> None:
+        """Lead nowhere any more."""
+        self.hops, self.conditional_hops, self.links, self.gates = (), (), (), ()
+        self.is_filled = False
+
 
 class Binder:
     """Bound plans of one plan set over one view."""
@@ -113,6 +118,12 @@ class Binder:
         bound.gates = tuple(self.gate(gate) for gate in plan.gates)
         bound.has_more = bool(bound.conditional_tests or bound.conditional_hops or bound.links or bound.gates)
         bound.is_filled = True
+
+    def release(self) -> None:
+        """See `Derived`."""
+        for bound in self._bound.values():
+            bound.release()
+        self._bound.clear()
 
     def gate(self, gate: Gate) -> BoundGate:
         """The bound form of a gate."""

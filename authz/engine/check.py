@@ -33,7 +33,10 @@ class Check:
     there. Context and conditions have no part in that: a question with either is answered anew every time.
     """
 
-    __slots__ = ("_budget", "_context", "_decisions", "_evaluation", "_model", "_plan", "_question", "_spent", "_view")
+    __slots__ = (
+        "_budget", "_context", "_decisions", "_evaluation", "_is_conditional", "_model", "_plan", "_question", "_spent",
+        "_view",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Check:
         self._context = context
         self._spent = budget.spent
         self._plan: Plan | None = None
+        self._is_conditional = False
         self._decisions: Decisions | None = None
         self._evaluation: Evaluation | None = None
 
@@ -80,12 +84,12 @@ class Check:
         kind = user_kind(user) if id_ == "*" or "#" in id_ else user_type
         lean = lean_for(self._view, self._model)
         key = (object_.partition(":")[0], relation, kind)
-        route = lean.routes[key] if key in lean.routes else lean.route(key)
+        route = lean.routes.get(key)
         if route is None:
+            route = lean.route(key)
+        if not route:
             return DENIED
-        self._plan, node, is_conditional = route
-        if not self._context and not is_conditional:
-            self._decisions = getattr(self._view, "decisions", None)
+        self._plan, node, self._is_conditional = route
         if node is not None:
             return self._walk(lean, node)
         return self._known()
@@ -112,10 +116,13 @@ class Check:
 
     def _known(self) -> Value | None:
         """The decision that is remembered."""
-        if self._decisions is None or self._plan is None:
+        if self._context or self._is_conditional or self._plan is None:
+            return None
+        decisions = self._decisions = getattr(self._view, "decisions", None)
+        if decisions is None:
             return None
         object_, _, user = self._question
-        known = self._decisions.find(self._plan, object_, user, self._view.revision)
+        known = decisions.find(self._plan, object_, user, self._view.revision)
         return None if known is None else ALLOWED if known else DENIED
 
     def _remember(self, *, allowed: bool) -> None:

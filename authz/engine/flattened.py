@@ -20,6 +20,8 @@ MAX_REMEMBERED = 100_000
 """Groups that are remembered for all users of a plan together: about 10 MB."""
 _WEIGHT = 5
 """What remembering a user costs beside the groups, in groups."""
+_GROUP_BYTES = 100
+"""What remembering a group takes."""
 
 Groups = frozenset[int] | set[int]
 
@@ -45,6 +47,8 @@ class Flattened:
         self._young: dict[int, Groups | None] = {}
         self._old: dict[int, Groups | None] = {}
         self._weight = 0
+        self._ration = index.decisions.ration
+        self._ration.join(self)
         reverse = reverse_plan(plan)
         self._starts = [(self._rows(edge), edge.user, following) for edge, following in reverse.starts]
         self._arrivals = {
@@ -63,7 +67,8 @@ class Flattened:
             self._follow()
         found = self._young.get(user, self)
         if isinstance(found, Flattened):
-            found = self._old[user] if user in self._old else self._gather(user)
+            old = self._old
+            found = old[user] if user in old else self._gather(user)
             self._remember(user, found)
         return found
 
@@ -75,10 +80,15 @@ class Flattened:
             self._young, self._old, self._weight = {}, {}, 0
         self._revision = self._index.revision
 
+    def turn(self) -> None:
+        """Forget what was not used lately. Called from any thread."""
+        self._young, self._old, self._weight = {}, self._young, 0
+
     def _remember(self, user: int, found: Groups | None) -> None:
         weight = _WEIGHT + (len(found) if found else 0)
+        self._ration.spend(weight * _GROUP_BYTES)
         if self._weight + weight > MAX_REMEMBERED // 2:
-            self._young, self._old, self._weight = {}, self._young, 0
+            self.turn()
         self._weight += weight
         self._young[user] = found
 

@@ -5,7 +5,7 @@ Only what has no condition anywhere below, and gates that are not entangled, has
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from authz.engine.binding import Get
 from authz.engine.flattened import Flattened, can_be_flattened
@@ -37,6 +37,11 @@ class Node:
         self.leads_on = False
         """Whether there is anything besides tuples that name the user."""
 
+    def release(self) -> None:
+        """Lead nowhere any more."""
+        self.hops, self.groups, self.links, self.gates = (), (), (), ()
+        self.is_filled = False
+
 
 class NodeGate(NamedTuple):
     """A gate over nodes."""
@@ -67,15 +72,15 @@ class Lean:
         self._model = model
         self._nodes: dict[Plan, Node] = {}
         self._flattened: dict[Plan, Flattened] = {}
-        self.routes: dict[tuple[str, str, str | UserKind], Route | None] = {}
-        """By type, relation, and kind of user (its type alone for plain objects); None when the answer is always no."""
+        self.routes: dict[tuple[str, str, str | UserKind], Route | Literal[False]] = {}
+        """By type, relation, and kind of user (its type alone for plain objects); False: never allowed."""
 
-    def route(self, key: tuple[str, str, str | UserKind]) -> Route | None:
+    def route(self, key: tuple[str, str, str | UserKind]) -> Route | Literal[False]:
         """The route of a key that is not in `routes` yet."""
         type_, relation, user = key
         kind = UserKind(user) if isinstance(user, str) else user
         plan = plans_for(self._model, kind).plan(type_, relation)
-        found = None
+        found: Route | Literal[False] = False
         if plan is not None:
             node = self._node(plan) if is_lean(plan, kind) else None
             if node is not None:
@@ -110,6 +115,14 @@ class Lean:
         node.has_more = bool(node.links or node.gates)
         node.leads_on = bool(hops or groups or node.has_more)
         node.is_filled = True
+
+    def release(self) -> None:
+        """See `Derived`."""
+        for node in self._nodes.values():
+            node.release()
+        self._nodes.clear()
+        self._flattened.clear()
+        self.routes.clear()
 
     def gate(self, gate: Gate) -> NodeGate:
         """The gate over nodes."""

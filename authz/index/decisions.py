@@ -23,12 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from authz.index.ration import Ration
 from authz.index.recent import RecentChanges
 from authz.model.influence import Pair
 from authz.model.plan import Plan
 
 DECISIONS: Final = 100_000
 """How many decisions an index remembers unless told otherwise: about 25 MB."""
+DECISION_BYTES: Final = 400
+"""What a decision takes at most, with usual names."""
 
 _Key = tuple[Plan, str, str]
 
@@ -55,6 +58,7 @@ class Decisions:
         loaded: int,
         capacity: int = DECISIONS,
         tally: Tally | None = None,
+        ration: Ration | None = None,
     ) -> None:
         """Remember up to `capacity` decisions, none when it is below two.
 
@@ -63,6 +67,7 @@ class Decisions:
             loaded: the revision at which that record begins.
             capacity: how many entries there may be.
             tally: where it is counted what they are good for.
+            ration: what the decisions of all indexes may take together.
 
         """
         self._changed = changed
@@ -75,6 +80,9 @@ class Decisions:
         # Plan -> when tuples of its far and of its own pairs last changed, as worked out since the index last moved.
         self._settled: dict[Plan, tuple[int, int]] = {}
         self.tally = Tally() if tally is None else tally
+        self.ration = Ration() if ration is None else ration
+        """What all memories that are derived from tuples share."""
+        self.ration.join(self)
 
     @property
     def is_on(self) -> bool:
@@ -122,10 +130,20 @@ class Decisions:
         """The revision at which a tuple of any of the plan's pairs last changed, or at which the index was loaded."""
         return max(self._last_changes(plan))
 
+    def turn(self) -> None:
+        """Forget what was not used lately. Called from any thread."""
+        self._old = self._young
+        self._young = {}
+
+    def forget(self) -> None:
+        """Forget everything: nobody asks any more."""
+        self.turn()
+        self.turn()
+
     def _enter(self, key: _Key, entry: int) -> None:
+        self.ration.spend(DECISION_BYTES)
         if len(self._young) >= self._generation:
-            self._old = self._young
-            self._young = {}
+            self.turn()
         self._young[key] = entry
 
     def _last_changes(self, plan: Plan) -> tuple[int, int]:

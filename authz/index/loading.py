@@ -59,18 +59,16 @@ async def load(
 
     """
     progress = _Progress(store_id, expected, monotonic)
-    frozen = 0
+    settled = 0
     async with aclosing(reader.columns(store_id, index.revision)) as batches:
         async for batch in batches:
             for chunk in _chunks(batch):
                 for part in by_edge(chunk):
                     index.load_columns(*part)
                 await asyncio.sleep(0)
-            if index.tuples - frozen >= _FROZEN_TUPLES:
-                frozen = index.tuples
-                _settle()
+            _FRESH.add(index.tuples - settled)
+            settled = index.tuples
             progress.reached(index.tuples)
-    _settle()
     progress.end(index.tuples)
 
 
@@ -124,12 +122,27 @@ def _chunks(batch: Sequence[TupleColumns]) -> Iterator[TupleColumns]:
             )
 
 
-def _settle() -> None:
-    """Take what is loaded out of the collector's sight, or it walks through all of it again and again.
+class _Fresh:
+    """Takes what is loaded out of the collector's sight, or it walks through all of it again and again.
 
     The rows stay for as long as the store is asked about. A full pass took 80 ms per 130,000 tuples.
     """
-    gc.freeze()
+
+    def __init__(self) -> None:
+        # What the program itself consists of goes with the first load, however small.
+        self._tuples = _FROZEN_TUPLES
+
+    def add(self, tuples: int) -> None:
+        """So many more were loaded, by this load or another."""
+        self._tuples += tuples
+        if self._tuples >= _FROZEN_TUPLES:
+            self._tuples = 0
+            # Garbage that is out of sight stays for ever: questions that have ended, with the indexes they refer to.
+            gc.collect()
+            gc.freeze()
+
+
+_FRESH = _Fresh()
 
 
 class _Progress:

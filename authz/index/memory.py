@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from authz.errors import Bug
-from authz.index.bindings import Bindings
+from authz.index.bindings import Bindings, Derived
 from authz.index.decisions import DECISIONS, Decisions, Tally
 from authz.index.names import Names
 from authz.index.order import in_order
+from authz.index.ration import Ration
 from authz.index.rows import Context, Row, Rows
 from authz.index.tables import Table
 from authz.model.plan import Edge
@@ -29,12 +30,14 @@ _Shape = tuple[str, str, UserKind]
 class TupleIndex:
     """The resident index of a store; also a `View` for the thread that applies changes."""
 
-    def __init__(self, revision: int, *, decisions: int = DECISIONS, tally: Tally | None = None) -> None:
+    def __init__(
+        self, revision: int, *, decisions: int = DECISIONS, tally: Tally | None = None, ration: Ration | None = None
+    ) -> None:
         self.revision = revision
         self.changed: dict[tuple[str, str], int] = {}
         """(type, relation) -> the revision at which a tuple of it last changed since the index was loaded."""
-        self.decisions = Decisions(self.changed, revision, decisions, tally)
-        self.bindings: MutableMapping[object, object] = Bindings()
+        self.decisions = Decisions(self.changed, revision, decisions, tally, ration)
+        self.bindings = Bindings()
         self._names = Names()
         self._tables: dict[Edge, Table] = {}
         self._shapes: dict[_Shape, list[Table]] = {}
@@ -175,14 +178,15 @@ class TupleIndex:
         """
         if self._snapshots:
             return False
-        # What is bound to the index refers to it: without this both would stay until the collector comes by, or longer.
-        self.bindings.clear()
+        self.bindings.retire()
+        self.decisions.forget()
         for rows in self.tables():
             while rows:
                 if not at_most:
                     return False
                 at_most -= 1
                 rows.popitem()
+            rows.clear()  # gives back the places of what was taken out
         return self._names.retire(at_most)
 
     def snapshot(self) -> Snapshot:
@@ -227,7 +231,7 @@ class Snapshot:
         self.number = number
         """Snapshots of an index are numbered in the order in which they were taken."""
         self.decisions = index.decisions
-        self.bindings: dict[object, object] = {}
+        self.bindings: dict[object, Derived] = {}
         self._index = index
         self._saved: dict[tuple[int, bool], dict[int, Row]] = {}
         self._names: dict[str, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from authz.index.bindings import Derived
 from authz.index.rows import MISSING, Row, Rows, View
 from authz.index.tables import Table
 from authz.model.plan import Edge
@@ -18,7 +19,7 @@ class Overlay:
 
     def __init__(self, below: View, tuples: Iterable[RelationshipTuple]) -> None:
         self.revision = below.revision
-        self.bindings: dict[object, object] = {}
+        self.bindings: dict[object, Derived] = {}
         self._below = below
         self._ids: dict[str, int] = {}
         self._names: list[str] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from authz.index.bindings import Derived
 from authz.index.cells import Cell, Shelf
 from authz.index.rows import MISSING, Row, Rows
 from authz.index.shared import PartialIndex
@@ -27,7 +28,7 @@ class PartialView:
         self.index = index
         self.revision = revision
         self.decisions = index.decisions
-        self.bindings: dict[object, object] = {}
+        self.bindings: dict[object, Derived] = {}
         self.find = index.names.lend
         self.name = index.names.name
         self._number = 0

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from authz.consistency import Consistency, Mode
-from authz.errors import Bug, InvalidConsistencyToken
+from authz.errors import Bug, InvalidConsistencyToken, Unavailable
 from authz.index.cells import RowCache
 from authz.index.decisions import DECISIONS, Tally
 from authz.index.memory import TupleIndex
@@ -29,6 +29,10 @@ _log = structlog.get_logger(__name__)
 
 DecodeToken = Callable[[str, str], int]
 """(token, store id) to revision; raises `InvalidConsistencyToken`."""
+
+
+MAX_TAKEOVERS = 3
+"""How often in a row an index is begun anew because another server took over meanwhile."""
 
 
 class Sizes(NamedTuple):
@@ -197,15 +201,23 @@ class IndexRegistry:
 
         """
         if consistency.mode in {Mode.MINIMIZE_LATENCY, Mode.FULLY_CONSISTENT}:
-            return await self._datastore.head_revision(store_id)
+            return await self._told_head(store_id)
         wanted = self._decode(consistency.token, store_id)
-        head = await self._datastore.head_revision(store_id)
+        head = await self._told_head(store_id)
         if head < wanted:
             raise _never_had(store_id, wanted)
         if consistency.mode is Mode.AT_LEAST_AS_FRESH:
             return head
         await self._check_kept(store_id, wanted)
         return wanted
+
+    async def _told_head(self, store_id: str) -> int:
+        """The head, which a caller is told of: no later answer may be older."""
+        head = await self._datastore.head_revision(store_id)
+        entry = self._residency.entries.get(store_id)
+        if entry is not None:
+            entry.required = max(entry.required, head)
+        return head
 
     async def _check_kept(self, store_id: str, revision: int) -> None:
         if revision < await self._datastore.oldest_revision(store_id):
@@ -225,10 +237,19 @@ class IndexRegistry:
         index = entry.index
         if index is None or index.revision >= result.revision:
             return
-        if result.changes and index.revision == result.revision - 1:
+        if result.changes and index.revision == result.revision - 1 and self._is_of_lineage(entry):
             self._apply(store_id, entry, result.changes)
         else:
             await self._catch_up(store_id, entry)
+
+    def doubt(self, store_id: str) -> None:
+        """Let the next answer, here and by the other workers, wait for the head: a caller was told what somebody else
+        committed, who may not have told us."""
+        if self._signal is not None:
+            self._signal.raise_(store_id)
+        entry = self._residency.entries.get(store_id)
+        if entry is not None:
+            entry.told += 1
 
     async def _current(self, store_id: str, wanted: int, *, is_exact: bool) -> TupleIndex | PartialIndex:
         """The live index, not older than what was acknowledged before this call, and at `wanted` if that exists."""
@@ -258,27 +279,44 @@ class IndexRegistry:
                 return
             self._listen(store_id, entry)
             seen, heeded = self._epoch, entry.told
-            least = max(entry.required, 0 if entry.index is None else entry.index.revision)
-            head = entry.head = await self._datastore.head_revision(store_id)
-            if head < least:
-                self._start_over(store_id, entry, head, least)
-            if entry.index is None:
-                entry.index = await self._residency.begin(store_id, entry, head)
-            await self._follow(store_id, entry, head)
+            for _ in range(MAX_TAKEOVERS):
+                if await self._reach_head(store_id, entry):
+                    break
+            else:
+                raise Unavailable("the datastore's servers take over from each other again and again")
             entry.epoch, entry.heeded = seen, heeded
 
+    async def _reach_head(self, store_id: str, entry: Entry) -> bool:
+        """Make the index or move it to the head; False when another server took over meanwhile."""
+        lineage = self._datastore.lineage
+        least = max(entry.required, 0 if entry.index is None else entry.index.revision)
+        head = entry.head = await self._datastore.head_revision(store_id)
+        if head < least or (entry.index is not None and not self._is_of_lineage(entry)):
+            self._start_over(store_id, entry, head, least)
+        if entry.index is None:
+            entry.lineage = lineage
+            entry.index = await self._residency.begin(store_id, entry, head)
+        await self._follow(store_id, entry, head)
+        return self._is_of_lineage(entry)
+
+    def _is_of_lineage(self, entry: Entry) -> bool:
+        """Whether what an index holds is of the server that answers now."""
+        return entry.lineage == self._datastore.lineage
+
     def _start_over(self, store_id: str, entry: Entry, head: int, known: int) -> None:
-        """The datastore has lost commits that it had: the index may hold facts that never were, so forget it.
+        """The datastore may have lost commits that it had: the index may hold facts that never were, so forget it.
 
         That is a failover to a standby that lagged, or a backup that was restored.
         """
-        _log.error("datastore_went_back", store_id=store_id, head=head, known=known)
+        _log.error("index_started_over", store_id=store_id, head=head, known=known)
         self._residency.drop(entry)
         entry.required = head
 
     async def _follow(self, store_id: str, entry: Entry, head: int) -> None:
         while entry.index is not None and entry.index.revision < head:
             changes = await self._datastore.changes_after(store_id, entry.index.revision, CHANGES_PER_READ)
+            if not self._is_of_lineage(entry):
+                return
             if not changes:
                 raise Bug(f"store `{store_id}` is at revision {head}, but its changelog ends earlier")
             if changes[0].revision > entry.index.revision + 1:

@@ -18,10 +18,11 @@ import structlog
 
 from authz.errors import AuthzError
 from authz.index.cells import RowCache
-from authz.index.decisions import DECISIONS, Tally
+from authz.index.decisions import DECISION_BYTES, DECISIONS, Tally
 from authz.index.loading import load
 from authz.index.measuring import INDEX_BYTES, TUPLE_BYTES, resident_bytes
 from authz.index.memory import TupleIndex
+from authz.index.ration import Ration
 from authz.index.shared import TRIMMED, PartialIndex
 from authz.store.api import TupleReader
 
@@ -34,9 +35,8 @@ RETRY_SECONDS = 30.0
 CHANGES_PER_READ = 5_000
 _ROWS_SHARE = 8
 """This fraction of the budget is left to the rows of partial stores."""
-_DECISION_BYTES = 400
 _DECISIONS_SHARE = 4
-"""Remembered decisions take at most this fraction of the budget in each store."""
+"""What is remembered of answers takes at most this fraction of the budget, for all stores together."""
 _FORGET_EVERY = 256
 _FORGET_SECONDS = 600.0
 _RETIRED_AT_ONCE = 5_000
@@ -49,13 +49,16 @@ class Entry:
     """One store's index and what is known of its freshness."""
 
     __slots__ = (
-        "asked", "bytes", "epoch", "head", "heeded", "index", "lock", "measured", "needs", "required", "state", "told",
+        "asked", "bytes", "epoch", "head", "heeded", "index", "lineage", "lock", "measured", "needs", "required",
+        "state", "told",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.index: TupleIndex | PartialIndex | None = None
         self.head = 0
         self.epoch = -1
+        self.lineage = 0
+        """Of the datastore, when the index was begun."""
         self.state = b""
         self.told = 0
         """How often the signal of other workers was found changed."""
@@ -101,13 +104,14 @@ class Residency:
         self._datastore = datastore
         self.budget = sys.maxsize if budget is None else budget
         self._limit: Final = self.budget - self.budget // _ROWS_SHARE
-        self._decisions = min(decisions, self.budget // _DECISIONS_SHARE // _DECISION_BYTES)
+        self._decisions = min(decisions, self.budget // _DECISIONS_SHARE // DECISION_BYTES)
         self._clock = clock
         self._taken = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.entries: dict[str, Entry] = {}
         self.cache = RowCache(self.budget)
         self.tally = Tally()
+        self._ration = Ration(self.budget // _DECISIONS_SHARE)
         self.loads = 0
         """How many indexes were read whole."""
 
@@ -177,12 +181,18 @@ class Residency:
 
     def _partial(self, store_id: str, revision: int) -> PartialIndex:
         return PartialIndex(
-            self._datastore, store_id, revision, self.cache, decisions=self._decisions, tally=self.tally
+            self._datastore,
+            store_id,
+            revision,
+            self.cache,
+            decisions=self._decisions,
+            tally=self.tally,
+            ration=self._ration,
         )
 
     async def _load(self, store_id: str, revision: int, count: int) -> TupleIndex:
         self.loads += 1
-        index = TupleIndex(revision, decisions=self._decisions, tally=self.tally)
+        index = TupleIndex(revision, decisions=self._decisions, tally=self.tally, ration=self._ration)
         await load(index, self._datastore, store_id, expected=count)
         return index
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from enum import Enum
 from typing import Final, Protocol
 
+from authz.index.bindings import Derived
 from authz.model.plan import Edge
 from authz.tuples import JsonValue
 
@@ -47,7 +48,7 @@ class View(Protocol):
         ...
 
     @property
-    def bindings(self) -> MutableMapping[object, object]:
+    def bindings(self) -> MutableMapping[object, Derived]:
         """What the engine derives from this view's rows, kept as long as the view."""
         ...
 

@@ -12,7 +12,7 @@ not change since. A cell that any view may be reading is never changed, but repl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from authz.errors import Bug
@@ -21,6 +21,7 @@ from authz.index.cells import Cell, RowCache, Shelf
 from authz.index.decisions import DECISIONS, Decisions, Tally
 from authz.index.held import HeldNames
 from authz.index.order import in_order
+from authz.index.ration import Ration
 from authz.index.recent import RecentChanges
 from authz.index.rows import MISSING, Row, Rows, members
 from authz.index.tables import add_entry, remove_entry
@@ -51,12 +52,13 @@ class PartialIndex:
         *,
         decisions: int = DECISIONS,
         tally: Tally | None = None,
+        ration: Ration | None = None,
     ) -> None:
         self.revision = revision
         self.changed: dict[tuple[str, str], int] = {}
         """(type, relation) -> the revision at which a tuple of it last changed since the index was made."""
-        self.decisions = Decisions(self.changed, revision, decisions, tally)
-        self.bindings: MutableMapping[object, object] = Bindings()
+        self.decisions = Decisions(self.changed, revision, decisions, tally, ration)
+        self.bindings = Bindings()
         self.names = HeldNames()
         self.find = self.names.lend
         self.name = self.names.name
@@ -69,6 +71,7 @@ class PartialIndex:
         self._edge_numbers = count()
         self._recent = RecentChanges(revision)
         self._open: dict[int, None] = {}
+        self._is_retired = False
 
     def forward(self, edge: Edge) -> Sequence[Rows]:
         """Rows by object that are in memory."""
@@ -119,7 +122,13 @@ class PartialIndex:
         return self.names.release(cell.ids())
 
     def retire(self, at_most: int) -> bool:
-        """Give back up to so many cells of an index that nobody asks any more; returns whether none is left."""
+        """Give back up to so many cells of an index that nobody asks any more; returns whether nothing is left.
+
+        Views that are open may go on; what they read is kept no more.
+        """
+        self._is_retired = True
+        self.bindings.retire()
+        self.decisions.forget()
         for shelf in tuple(self._shelves.values()):
             while shelf.cells:
                 if not at_most:
@@ -127,6 +136,12 @@ class PartialIndex:
                 at_most -= 1
                 # Taken from the end: whoever looks for the first of a dict again and again walks over what is gone.
                 self._cache.drop(shelf.cells.popitem()[1])
+        self._cache.tidy()
+        if self._open:
+            return False
+        # Shelves refer to their owner: with them the index would stay until the collector comes by, or for ever if it
+        # was taken out of the collector's sight.
+        self._shelves.clear()
         return True
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -235,7 +250,9 @@ class PartialIndex:
     def _keep(self, key: Key, cell: Cell) -> None:
         """Put a row that was read into its shelf, if it still holds and nobody else has done so."""
         shelf = cell.shelf
-        if cell.key in shelf.cells or cell.since < self._loaded or not self._cache.admits(cell.measure()):
+        if self._is_retired or cell.key in shelf.cells or cell.since < self._loaded:
+            return
+        if not self._cache.admits(cell.measure()):
             return
         if self.changed.get((shelf.type, shelf.relation), 0) > cell.since and self._recent.may_have_changed(
             key, cell.since

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -14,10 +14,10 @@ from authz.rpc.chain import REFUSING, compose
 from authz.rpc.errors import refusal_metadata
 from authz.rpc.exchange import Exchange, Failure, Method, Proceed
 from authz.rpc.healthcheck import SERVICE as HEALTH
+from authz.rpc.intake import UNKNOWN, Intake
 from authz.rpc.served import Served, opening
 from authz.rpc.tls import peer_address, peer_certificate
 from authz.rpc.transport import Transport, channel_options
-from authz.rpc.validate import shown
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -37,14 +37,12 @@ class GrpcioListener:
     def __init__(self, served: Served, transport: Transport) -> None:
         edge, limits, services = served.edge, transport.limits, served.services
         self._credentials = transport.credentials
-        self._server = grpc.aio.server(
-            options=channel_options(limits, edge.max_message_bytes, reuse_port=transport.reuse_port),
-            maximum_concurrent_rpcs=limits.max_concurrent_calls,
-        )
+        options = channel_options(limits, edge.max_message_bytes, reuse_port=transport.reuse_port)
+        intake = Intake(options, limits.max_concurrent_calls, unknown_handler(edge, served.door))
+        self._server = cast("grpc.aio.Server", intake)  # which its declared types do not know
         for service in services:
             handlers = {m.name: method_handler(edge, m, served.door) for m in served.methods if m.service == service}
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        self._server.add_generic_rpc_handlers((UnknownMethods(edge, services, served.door),))
+            intake.add_registered_method_handlers(service, handlers)
         served.health.add_to(self._server)
         if transport.has_reflection:
             reflection.enable_server_reflection([*services, HEALTH, reflection.SERVICE_NAME], self._server)
@@ -64,22 +62,11 @@ class GrpcioListener:
         await self._server.stop(grace)
 
 
-class UnknownMethods(grpc.GenericRpcHandler):
-    """Answers for methods that our services do not have, so that this refusal is like all others."""
-
-    def __init__(self, edge: Edge, services: Sequence[str], door: Door) -> None:
-        self._edge = edge
-        self._door = door
-        self._services = tuple(f"/{service}/" for service in services)
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        """A handler that refuses, or None for services that are not ours."""
-        if not details.method.startswith(self._services):
-            return None
-        service, _, name = details.method[1:].partition("/")
-        method = Method(service, shown(name), Empty, _refuse_unknown, Scope.READ)
-        begin = _beginning(self._edge, method, self._door)
-        return grpc.stream_unary_rpc_method_handler(_unary(compose(self._edge, method, REFUSING), begin))
+def unknown_handler(edge: Edge, door: Door) -> grpc.RpcMethodHandler[bytes, bytes]:
+    """Answers for methods that nobody has, so that this refusal is like all others. It is not told their names."""
+    method = Method(UNKNOWN, UNKNOWN, Empty, _refuse_unknown, Scope.READ)
+    begin = _beginning(edge, method, door)
+    return grpc.stream_unary_rpc_method_handler(_unary(compose(edge, method, REFUSING), begin))
 
 
 def method_handler(edge: Edge, method: Method, door: Door) -> grpc.RpcMethodHandler[bytes, bytes]:
@@ -145,8 +132,7 @@ def _beginning(edge: Edge, method: Method, door: Door) -> Begin:
 
 
 async def _refuse_unknown(_services: Services, exchange: Exchange, _request: object) -> None:
-    message = f"`{exchange.method.service}` has no method `{exchange.method.name}`"
-    exchange.failure = Failure(grpc.StatusCode.UNIMPLEMENTED, "unimplemented", message)
+    exchange.failure = Failure(grpc.StatusCode.UNIMPLEMENTED, "unimplemented", "the service has no such method")
 
 
 async def _end(exchange: Exchange, context: Context) -> None:

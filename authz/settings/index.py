@@ -19,4 +19,4 @@ class IndexSettings(Section):
     that the system ends the program."""
     decisions: int = Field(default=100_000, ge=0)
     """How many decisions of Check are remembered for each store, until a tuple that could change them changes; about
-    400 bytes each, at most a quarter of the budget. 0 for none."""
+    400 bytes each, and for all stores together at most a quarter of the budget, beside it. 0 for none."""

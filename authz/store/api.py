@@ -199,6 +199,15 @@ class TupleReader(Protocol):
         """
         ...
 
+    @property
+    def lineage(self) -> int:
+        """Grows when another server took over that may lack commits of the one before, before anything is read there.
+
+        A failover to a standby that lagged, or a backup that was restored. What was known at a revision of the server
+        before does not hold at that revision here.
+        """
+        ...
+
     def heard(self, result: WriteResult) -> None:
         """Whoever asks `may_have_changed` knows of this write of its own process, and need not be told of it."""
         ...

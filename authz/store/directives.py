@@ -34,6 +34,11 @@ class Directive(NamedTuple):
 class DirectiveStore(Protocol):
     """The directives in a datastore."""
 
+    @property
+    def lineage(self) -> int:
+        """See `store.api.TupleReader.lineage`."""
+        ...
+
     async def add_directive(self, directive: Directive, *, by: Origin) -> Directive:
         """Add an order; returns it with its version."""
         ...

@@ -22,6 +22,7 @@ from benchmarks.driver.job import Job, Times
 from benchmarks.driver.loops import closed_loop, open_loop, poisson
 from benchmarks.driver.tally import RIGHT, Counted, Outcome, Tally, Window
 from benchmarks.driver.timer import Timer
+from benchmarks.extras import BenchmarkError
 
 CONNECT_SECONDS = 30.0
 _TELL_SECONDS = 0.2
@@ -56,10 +57,20 @@ def serve(pipe: Connection, progress: Progress) -> None:
                     gc.collect()
                     gc.freeze()  # the script is not searched for garbage in the midst of a measurement
                 runner.run(_carry_out(job, scripts[job.script], pipe, progress))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
-                pipe.send(f"{type(error).__name__}: {error}")
-            except KeyboardInterrupt:
+            except (EOFError, BrokenPipeError, KeyboardInterrupt):
                 return
+            except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+                told = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
+                if not _is_sent(pipe, told):
+                    return
+
+
+def _is_sent(pipe: Connection, told: str) -> bool:
+    try:
+        pipe.send(told)
+    except OSError:  # nobody listens any more
+        return False
+    return True
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -88,6 +99,7 @@ class Caller:
     def __init__(self, job: Job, connections: int) -> None:
         metadata = (("authorization", f"Bearer {job.token}"),) if job.token else ()
         self._metadata = metadata
+        self._address = job.address
         self._timeout = job.call_seconds
         self._channels = [grpc.aio.insecure_channel(job.address, options=_OPTIONS) for _ in range(connections)]
         self._calls: dict[str, Iterator[Any]] = {
@@ -99,11 +111,14 @@ class Caller:
         """Return when all are connected.
 
         Raises:
-            TimeoutError: they are not in time.
+            BenchmarkError: they are not in time.
 
         """
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
+        except TimeoutError:
+            raise BenchmarkError(f"no connection to {self._address} within {CONNECT_SECONDS:g} s") from None
 
     async def ask(self, item: Item) -> Outcome:
         """Ask, and compare the answer with the truth."""

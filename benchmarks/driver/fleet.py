@@ -41,6 +41,8 @@ class Measured(NamedTuple):
     stale: int
     examples: list[str]
     unsent: int
+    finished: dict[str, int]
+    """By operation, calls that were answered within the window."""
     cpu_seconds: float
     lag: Latencies
 
@@ -97,15 +99,15 @@ class Fleet:
 
         """
         parts = len(self._pipes)
-        for part, pipe in enumerate(self._pipes):
-            pipe.send(job._replace(part=part, parts=parts))
+        for part in range(parts):
+            self._send(part, job._replace(part=part, parts=parts))
         for part in range(parts):
             self._expect(part, START_SECONDS, "ready")
         begin = monotonic() + int(_LEAD_SECONDS * 1e9)
         start = begin + int(warm_up * 1e9)
         times = Times(begin, start, start + int(seconds * 1e9))
-        for pipe in self._pipes:
-            pipe.send(times)
+        for part in range(parts):
+            self._send(part, times)
         self._watch(times.start, tell)
         at("start")
         self._watch(times.end, tell)
@@ -118,11 +120,17 @@ class Fleet:
             time.sleep(min(left, _STEP_SECONDS))
             tell(Seen(*(sum(each[place] for each in self._progress) for place in range(3))))
 
+    def _send(self, part: int, what: Job | Times) -> None:
+        try:
+            self._pipes[part].send(what)
+        except OSError:
+            raise BenchmarkError(f"client process {part} ended by itself") from None
+
     def _expect(self, part: int, seconds: float, wanted: str = "") -> Any:
         pipe = self._pipes[part]
         try:
             found = pipe.recv() if pipe.poll(seconds) else None
-        except EOFError:
+        except (EOFError, OSError):
             raise BenchmarkError(f"client process {part} ended by itself") from None
         if found is None:
             raise BenchmarkError(f"client process {part} is not done after {seconds:g} s more than it should take")
@@ -134,7 +142,9 @@ class Fleet:
 def _together(found: Sequence[Counted], seconds: float) -> Measured:
     texts: dict[str, list[str]] = {}
     errors: Counter[str] = Counter()
+    finished: Counter[str] = Counter()
     for each in found:
+        finished.update(each.finished)
         errors.update(each.errors)
         for label, text in each.latencies.items():
             texts.setdefault(label, []).append(text)
@@ -146,6 +156,7 @@ def _together(found: Sequence[Counted], seconds: float) -> Measured:
         sum(each.stale for each in found),
         [example for each in found for example in each.examples][:5],
         sum(each.unsent for each in found),
+        dict(finished),
         sum(each.cpu_seconds for each in found),
         Latencies(each.lag for each in found),
     )

@@ -12,11 +12,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from google.protobuf.message import DecodeError
+
 from authz._proto.openfga.v1.openfga_service_pb2 import CheckResponse
 from benchmarks.driver.items import Flip
 from benchmarks.driver.tally import RIGHT, Outcome, Tally
 
 TOKEN, ASK = "authz-consistency-token", "authz-consistency"
+EXHAUSTED = "no tuple is left to be written"
+"""All are being written, or their writes have failed, so that nobody knows whether they are there."""
 
 
 class Reply(NamedTuple):
@@ -37,33 +41,37 @@ class Flips:
     def __init__(self, flips: Sequence[Flip], call: Call, *, fresh: bool) -> None:
         self._absent: deque[Flip] = deque(flips)
         self._present: deque[Flip] = deque()
+        self._doubtful: list[Flip] = []
         self._call = call
         self._fresh = fresh
         self._count = 0
 
     async def flip(self, tally: Tally, now: Callable[[], int]) -> Outcome:
-        """Write or delete one tuple; then check what follows from it."""
+        """Write or delete one tuple; then check what follows from it, which is a call of its own."""
         self._count += 1
         # Half of the tuples are there after a while; so that deletes are as many as writes.
         is_write = not self._present or (self._count % 2 == 1 and bool(self._absent))
+        plainly = self._count % 4 > 1
         chosen = self._absent if is_write else self._present
         if not chosen:
-            return RIGHT
+            return Outcome(error=EXHAUSTED)
         flip = chosen.popleft()
         reply = await self._call("Write", flip.write if is_write else flip.delete, "")
         if reply.error:
-            return Outcome(error=reply.error)  # whether it is there is not known: it is not used again
-        begun = now()
-        outcome = await self._probe(flip, reply.token, expected=flip.allowed is is_write, plainly=self._count % 4 > 1)
-        tally.settle("probe/after write", begun, now(), outcome)
-        if not outcome.error:
-            (self._present if is_write else self._absent).append(flip)
-        return RIGHT
+            self._doubtful.append(flip)  # whether it is there is not known: it is not used again
+            return Outcome(error=reply.error)
+        written = now()
+        outcome = await self._probe(flip, reply.token, expected=flip.allowed is is_write, plainly=plainly)
+        tally.settle("probe/after write", written, now(), outcome)
+        (self._present if is_write else self._absent).append(flip)
+        return Outcome(ended=written)
 
     async def clear(self) -> None:
-        """Delete what is there."""
-        while self._present:
-            await self._call("Write", self._present.popleft().delete, "")
+        """Delete what is there, or may be: whoever writes next begins with none of them."""
+        for flip in (*self._present, *self._doubtful):
+            await self._call("Write", flip.delete, "")
+        self._present.clear()
+        self._doubtful.clear()
 
     async def _probe(self, flip: Flip, token: str, *, expected: bool, plainly: bool) -> Outcome:
         demand = f"at-least-as-fresh={token}" if token and not plainly else ""
@@ -71,7 +79,11 @@ class Flips:
         reply = await self._call("Check", payload, demand)
         if reply.error:
             return Outcome(error=reply.error)
-        if CheckResponse.FromString(reply.answer).allowed is expected:
+        try:
+            allowed = CheckResponse.FromString(reply.answer).allowed
+        except DecodeError:
+            return Outcome(wrong="the answer to a check is none")
+        if allowed is expected:
             return RIGHT
         said = f"a check {'right after a write' if plainly else 'as of the token of a write'} is {not expected}"
         return Outcome(stale=said) if plainly and not self._fresh else Outcome(wrong=said)

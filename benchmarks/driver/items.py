@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
 
 from authz._proto.openfga.v1 import openfga_pb2 as pb
@@ -158,23 +159,36 @@ def write_request(tuples: Iterable[RelationshipTuple], place: Place) -> service.
 
 def differs(item: Item, answer: bytes) -> str:
     """How an answer differs from what is right; empty when it does not."""
-    if item.operation == "check":
-        found: object = service.CheckResponse.FromString(answer).allowed
-    elif item.operation == "batch":
-        results = service.BatchCheckResponse.FromString(answer).result
-        found = {name: each.allowed for name, each in results.items() if each.WhichOneof("check_result") == "allowed"}
-    else:
-        found = frozenset(service.ListObjectsResponse.FromString(answer).objects)
+    try:
+        found = _found(item, answer)
+    except DecodeError:
+        return f"{item.operation} {item.kind}: {len(answer)} bytes that are no answer"
     return "" if found == item.expected else _difference(item, found)
 
 
+def _found(item: Item, answer: bytes) -> object:
+    """What an answer says, in the form in which the truth is kept."""
+    if item.operation == "check":
+        return service.CheckResponse.FromString(answer).allowed
+    if item.operation == "batch":
+        results = service.BatchCheckResponse.FromString(answer).result
+        return {name: each.allowed for name, each in results.items() if each.WhichOneof("check_result") == "allowed"}
+    objects = service.ListObjectsResponse.FromString(answer).objects
+    distinct = frozenset(objects)
+    # An object that is named twice is one too many.
+    return distinct if len(distinct) == len(objects) else tuple(objects)
+
+
 def _difference(item: Item, found: object) -> str:
-    if isinstance(found, frozenset) and isinstance(item.expected, frozenset):
-        more, less = len(found - item.expected), len(item.expected - found)
+    if isinstance(found, frozenset | tuple) and isinstance(item.expected, frozenset):
+        less = len(item.expected.difference(found))
+        more = len(found) - (len(item.expected) - less)
         return f"{item.operation} {item.kind}: {more} too many, {less} missing"
     if isinstance(found, dict) and isinstance(item.expected, dict):
         wrong = [name for name, value in item.expected.items() if found.get(name) is not value]
-        return f"{item.operation} {item.kind}: {len(wrong)} of {len(item.expected)} answers are wrong or missing"
+        more = len(found.keys() - item.expected.keys())
+        said = f"{item.operation} {item.kind}: {len(wrong)} of {len(item.expected)} answers are wrong or missing"
+        return f"{said}, {more} too many" if more else said
     request = service.CheckRequest.FromString(item.payload).tuple_key
     return f"{item.operation} {item.kind}: `{request.object}#{request.relation}@{request.user}` is {found}"
 

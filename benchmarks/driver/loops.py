@@ -44,7 +44,7 @@ async def closed_loop(do: Do, time: Time, tally: Tally, streams: int) -> None:
         while (begun := time.now()) < tally.window.end:
             label, call = do()
             outcome = await call
-            tally.settle(label, begun, time.now(), outcome)
+            tally.settle(label, begun, outcome.ended or time.now(), outcome)
             if outcome.error:
                 await asyncio.sleep(FAILURE_PAUSE)
 
@@ -57,7 +57,7 @@ async def open_loop(do: Do, time: Time, tally: Tally, schedule: Iterator[int]) -
 
     async def one(label: str, call: Awaitable[Outcome], intended: int) -> None:
         outcome = await call
-        tally.settle(label, intended, time.now(), outcome)
+        tally.settle(label, intended, outcome.ended or time.now(), outcome)
 
     for intended in schedule:
         if intended >= tally.window.end:

@@ -25,6 +25,8 @@ class Outcome(NamedTuple):
     wrong: str = ""
     stale: str = ""
     """As `wrong`, of an answer whose freshness nobody has promised."""
+    ended: int = 0
+    """When the call was over, if something else was done since then."""
 
 
 RIGHT = Outcome()
@@ -41,6 +43,8 @@ class Counted(NamedTuple):
     examples: list[str]
     unsent: int
     """Calls that were due in the window, and not made because those before took too long."""
+    finished: dict[str, int]
+    """By operation, calls that were answered within the window, whenever they began."""
     cpu_seconds: float
     lag: str
     """How much later than intended calls were made, as a histogram: the driver's own share of the latencies."""
@@ -58,6 +62,7 @@ class Tally:
         self.unsent = 0
         self._latencies: dict[str, Latencies] = {}
         self._errors: Counter[str] = Counter()
+        self._finished: Counter[str] = Counter()
         self._examples: list[str] = []
         self._lag = Latencies()
 
@@ -69,6 +74,10 @@ class Tally:
         self.done += 1
         if outcome.wrong or outcome.stale:
             self._note(outcome)
+        # What a server does in the window, and spends on it, is what it answers there: behind a queue that grows, calls
+        # that were due in it are answered after it or never.
+        if not outcome.error and self.window.start <= ended < self.window.end:
+            self._finished[label.partition("/")[0]] += 1
         if not self.window.start <= begun < self.window.end:
             return
         if outcome.error:
@@ -99,6 +108,7 @@ class Tally:
             self.stale,
             self._examples,
             self.unsent,
+            dict(self._finished),
             cpu_seconds,
             self._lag.encoded,
         )

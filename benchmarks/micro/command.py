@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import orjson
 import typer
 
-from benchmarks.extras import need
+from benchmarks.extras import BenchmarkError, need
 
 _FOLDER = Path(__file__).parent
 _OPTIONS = (
@@ -21,6 +21,7 @@ _OPTIONS = (
     "--benchmark-warmup-iterations=50",
     "-q",
     "-p no:cacheprovider",
+    "-Wignore::pytest_benchmark.logger.PytestBenchmarkWarning",  # nothing to save: it is told in our words
 )
 
 
@@ -57,7 +58,7 @@ def measure(only: str, seconds: float) -> tuple[int, list[Cost]]:
     """Run them; whether any failed (0 or 1), and what they cost.
 
     Raises:
-        BenchmarkError: pytest or its plugin is not installed.
+        BenchmarkError: pytest or its plugin is not installed, nothing is chosen, or they were interrupted.
 
     """
     need("pytest_benchmark", "pytest-benchmark")
@@ -66,6 +67,10 @@ def measure(only: str, seconds: float) -> tuple[int, list[Cost]]:
         figures = Path(folder, "figures.json")
         chosen = [*_OPTIONS, f"--benchmark-max-time={seconds}", f"--benchmark-json={figures}", "-k", only, str(_FOLDER)]
         code = pytest.main(chosen)
+        if code == pytest.ExitCode.INTERRUPTED:
+            raise BenchmarkError("the micro-benchmarks were interrupted, or cannot be loaded")
+        if code in (pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.USAGE_ERROR):
+            raise BenchmarkError(f"no micro-benchmark matches `{only}`")
         found = orjson.loads(figures.read_bytes())["benchmarks"] if figures.exists() else []
     return int(code != 0), [_cost(each) for each in found]
 

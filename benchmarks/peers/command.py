@@ -39,13 +39,20 @@ def peers(
 
     Ends with 1 when one of ours answered wrongly or not at all.
     """
+    from benchmarks.choices import check_out
     from benchmarks.peers.measure import Plan, compare
+    from benchmarks.peers.peer import PEERS
     from benchmarks.peers.report import report
     from benchmarks.workloads.registry import BUILDERS, build
     from benchmarks.workloads.size import Size
 
     if workload not in BUILDERS:
         raise BenchmarkError(f"there is no workload `{workload}`: there are {', '.join(BUILDERS)}")
+    for name in peer or ():
+        if name.partition("=")[0] not in PEERS:
+            raise BenchmarkError(f"there is no peer `{name}`: there are {', '.join(PEERS)}")
+    if out:
+        check_out(out)
     plan = Plan(checks, repeats, lists)
     make = partial(build, workload, Size(tuples=tuples, questions=plan.questions, seed=seed))
     world = make()

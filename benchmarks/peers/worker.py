@@ -82,6 +82,8 @@ def work(pipe: Connection, name: str, build: Build) -> None:
         _serve(pipe, peer, build())
     except (Unsupported, Failed) as error:
         pipe.send(Refused(str(error)))
+    except BrokenPipeError:  # whoever asked has ended
+        return
     finally:
         peer.close()
 

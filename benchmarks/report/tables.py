@@ -11,11 +11,13 @@ from benchmarks.results import UNITS, Results, Row
 
 START = "start"
 COLUMNS = ("throughput", "p50", "p90", "p99", "p99.9", "max", "server cpu", "client cpu")
-_START_COLUMNS = ("start to ready", "ready to answer", "server memory")
+_START_COLUMNS = ("start to ready", "ready to answer", "ready to loaded", "server memory")
 _WRITE_COLUMNS = ("write p50", "write p99", "probe p50", "probe p99")
 _WORDS = 3
 """Columns of words before those of numbers."""
-_CHECKED = ("errors", "wrong", "stale")
+_CHECKED = ("errors", "unsent", "wrong", "stale")
+_SOMETIMES = ("database cpu", "lag p99")
+"""Columns that a table has only if one of its rows has them."""
 
 
 def middle(row: Row, figure: str) -> float | None:
@@ -56,12 +58,17 @@ def sizes_of(row: Row) -> str:
 
 def main_table(rows: Sequence[Row]) -> str:
     """Latency, throughput and cost of one world's rows."""
-    header = ["load", "variant", *(_headed(figure) for figure in COLUMNS), *_CHECKED]
-    return grid(header, (_main_cells(row) for row in rows if is_measured(row)), words=2)
+    columns = _columns(rows)
+    header = ["load", "variant", *(_headed(figure) for figure in columns), *_CHECKED]
+    return grid(header, (_main_cells(row, columns) for row in rows if is_measured(row)), words=2)
 
 
-def _main_cells(row: Row) -> list[str]:
-    figures = [number(middle(row, figure)) for figure in COLUMNS]
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return [*COLUMNS, *(figure for figure in _SOMETIMES if any(row.of(figure) for row in rows if is_measured(row)))]
+
+
+def _main_cells(row: Row, columns: Sequence[str]) -> list[str]:
+    figures = [number(middle(row, figure)) for figure in columns]
     return [row.load, row.variant, *figures, *(f"{total(row, name):,}" for name in _CHECKED)]
 
 
@@ -156,8 +163,9 @@ def _described(variant: dict[str, Any]) -> str:
 
 def console_table(rows: Sequence[Row]) -> str:
     """The main figures in plain text."""
-    header = ["workload", "load", "variant", *COLUMNS, *_CHECKED]
-    cells = [header, *([row.workload, *_main_cells(row)] for row in rows if is_measured(row))]
+    columns = _columns(rows)
+    header = ["workload", "load", "variant", *columns, *_CHECKED]
+    cells = [header, *([row.workload, *_main_cells(row, columns)] for row in rows if is_measured(row))]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     lines = [" ".join(_padded(line, widths)).rstrip() for line in cells]
     starts = [_start_line(row) for row in rows if row.load == START]
@@ -172,10 +180,11 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> Iterable[str]:
 
 
 def _start_line(row: Row) -> str:
-    ready, answer, memory = (middle(row, figure) for figure in _START_COLUMNS)
+    ready, answer, loaded, memory = (middle(row, figure) for figure in _START_COLUMNS)
     parts = [
         f"ready after {ready:.1f} s" if ready is not None else "",
         f"first answer {answer:.2f} s later" if answer else "",
+        f"everything loaded {loaded:.1f} s later" if loaded else "",
     ]
     parts.append(f"{memory:,.0f} MiB" if memory else "")
     said = ", ".join(part for part in parts if part)

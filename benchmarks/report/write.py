@@ -63,7 +63,11 @@ def _run(results: Results, folder: Path, number: int) -> Iterator[str]:
     yield from growth_section(results, folder, prefix)
     yield (
         "Figures are medians of the repeats. Latencies count from the time at which a call was to be made; every"
-        " answer was compared with the truth. Processor time is that of all processes of the server, user and system.\n"
+        " answer was compared with the truth. Processor time is that of all processes of the server, user and system,"
+        " for each call that was answered within the window. `unsent` are calls that were due, and not made before the"
+        " window ended since too many were waiting: the load was more than can be answered, and latencies are at least"
+        " what is shown. `lag` is how late calls of the open loop were made, which their latencies include. `probe` is"
+        " a check right after a write was acknowledged.\n"
     )
 
 

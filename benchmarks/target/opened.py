@@ -16,13 +16,15 @@ from benchmarks.extras import BenchmarkError
 from benchmarks.target.credentials import Credentials, credentials
 from benchmarks.target.databases import Databases
 from benchmarks.target.loading import BULK_FROM, delete_store, insert, load_over_wire
-from benchmarks.target.server import start
+from benchmarks.target.server import Server, start
 from benchmarks.target.usage import Family
 from benchmarks.target.variant import Database, Variant
 from benchmarks.workloads.world import World
 
 FIRST_ANSWER_SECONDS = 600.0
 _FIRST_CALL_SECONDS = 60.0
+LEVEL_SECONDS = 600.0
+_LOOK_SECONDS = 0.05
 
 Tell = Callable[[str], None]
 
@@ -37,6 +39,8 @@ class Start(NamedTuple):
     """From the start of the process until it said that it is ready."""
     answer_seconds: float | None = None
     """From then until the first right answer."""
+    level_seconds: float | None = None
+    """From when it was ready until all of its processes had all tuples in memory; None if they may not have them."""
 
 
 class Opened(NamedTuple):
@@ -105,7 +109,8 @@ class Opener:
         self._closing.callback(server.stop)
         server.wait_until_ready()
         answered = _until_answered(self._world, server.address, seeded.place, proof.token)
-        beginning = Start(seeded.loaded, seeded.seconds, server.ready_seconds, answered)
+        level = None if variant.is_bounded else self._until_level(server, seeded.place, proof.token)
+        beginning = Start(seeded.loaded, seeded.seconds, server.ready_seconds, answered, level)
         database = self._databases.process_id if variant.database == "postgresql" else None
         return Opened(
             variant,
@@ -116,6 +121,16 @@ class Opener:
             Family(server.process_id),
             Family(database) if database else None,
         )
+
+    def _until_level(self, server: Server, place: Place, token: str) -> float:
+        """Seconds until no process of a server has anything left to load; each begins when it is first asked."""
+        begun = time.monotonic() - server.seconds_ready
+        while not server.is_level():
+            if time.monotonic() - begun > LEVEL_SECONDS:
+                raise BenchmarkError(f"the server did not load the store within {LEVEL_SECONDS:g} s")
+            time.sleep(_LOOK_SECONDS)
+            _until_answered(self._world, server.address, place, token)
+        return time.monotonic() - begun
 
     def _seed(self, kind: Database) -> Seeded:
         uri = self._databases.create(kind)

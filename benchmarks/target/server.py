@@ -11,9 +11,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +31,7 @@ _SHOWN_LOG = 2_000
 _READY = re.compile(r"^ready grpc=(\S+)", re.MULTILINE)
 _UNKNOWN = re.compile(r"^warning: no setting belongs to the variable (\S+)", re.MULTILINE)
 _UNLIMITED = dict.fromkeys(("check", "list", "read", "write", "model", "admin"), "999999999/second")
+_LEVEL = ("authz_index_stores", "authz_index_partial")
 _FLOORS = ("burst_rate", "sustained_rate", "denials", "denied_objects", "objects")
 _DEFAULTS = MappingProxyType(
     {
@@ -49,10 +52,12 @@ _DEFAULTS = MappingProxyType(
 class Server:
     """One server, started by `start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, begun: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, begun: float, metrics: str, workers: int) -> None:
         self._process = process
         self._log = log
         self._begun = begun
+        self._metrics = metrics
+        self._workers = workers
         self.address = ""
         self.ready_seconds = 0.0
         """From the start of the process to its ready line."""
@@ -88,6 +93,22 @@ class Server:
             names = ", ".join(f"`{name.removeprefix(PREFIX).lower()}`" for name in unknown)
             raise BenchmarkError(f"the server has no setting {names}")
 
+    @property
+    def seconds_ready(self) -> float:
+        """Since it said that it can answer."""
+        return time.monotonic() - self._begun - self.ready_seconds
+
+    def is_level(self) -> bool:
+        """Whether every process of it has loaded a store, and none reads one on demand."""
+        try:
+            with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=10) as page:
+                text = page.read().decode()
+        except OSError:
+            return False  # busy, or still on its way
+        stores, partial = (re.findall(rf"^{name}(?:{{.*?}})? (\S+)$", text, re.MULTILINE) for name in _LEVEL)
+        asked = [float(value) for value in stores if float(value) > 0]
+        return len(asked) == self._workers and not any(map(float, partial))
+
     def stop(self) -> None:
         """Ask it to drain and end; after a minute it is killed.
 
@@ -113,7 +134,8 @@ def start(folder: Path, uri: str, settings: Mapping[str, str], credentials: Cred
     """Start a server over a database; `settings` win over what a benchmark sets."""
     log = folder / f"server-{time.monotonic_ns()}.log"
     given = {name.replace("-", "_").replace(".", "_"): value for name, value in settings.items()}
-    chosen = {**_DEFAULTS, "datastore_uri": uri, **credentials.settings, **given}
+    own = {"datastore_uri": uri, "telemetry_metrics_addr": f"127.0.0.1:{_free_port()}"}
+    chosen = {**_DEFAULTS, **own, **credentials.settings, **given}
     # The engineer's own settings must not reach what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment.update({f"{PREFIX}{name.upper()}": value for name, value in chosen.items()})
@@ -127,4 +149,9 @@ def start(folder: Path, uri: str, settings: Mapping[str, str], credentials: Cred
             stdout=subprocess.DEVNULL,
             stderr=stream,
         )
-    return Server(process, log, begun)
+    return Server(process, log, begun, chosen["telemetry_metrics_addr"], int(chosen.get("workers", "1")))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])

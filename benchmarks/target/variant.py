@@ -26,6 +26,11 @@ class Variant(NamedTuple):
     peer: str = ""
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether the server may not be able to hold all tuples."""
+        return any(name in {"index-budget", "index_budget", "index.budget"} for name, _ in self.settings)
+
+    @property
     def workers(self) -> int:
         """How many processes serve."""
         return int(dict(self.settings).get("workers", "1"))

@@ -102,6 +102,39 @@ def test_variants_of_one_run_are_compared(tmp_path: Path) -> None:
         side(f"{path}#three")
 
 
+def test_a_side_of_several_variants_is_never_guessed(tmp_path: Path) -> None:
+    """Beside a variant that is named, the other side has its namesake, or a single one, or must name one."""
+    many, one = tmp_path / "many.json", tmp_path / "one.json"
+    save(_results(variants=("one", "two")), many)
+    save(_results(variants=("other",)), one)
+    assert [line.compared.ratio for line in compare(side(f"{many}#one"), side(str(many)))] == [1.0, 1.0]
+    assert [round(line.compared.ratio, 1) for line in compare(side(f"{many}#two"), side(str(one)))] == [2.0, 0.5]
+    with pytest.raises(BenchmarkError, match="name one of them with `#`: `one`, `two`"):
+        compare(side(str(many)), side(f"{one}#other"))
+
+
+@pytest.mark.parametrize(("first", "second"), [(6, 7), (10, 12), (30, 50)])
+def test_more_repeats_never_widen_an_interval_abruptly(first: int, second: int) -> None:
+    """Between the points of the table the wider one holds."""
+    figures = [100.0, 90.0, 110.0] * 20
+    wide = compared(figures[: first - 1], figures[: second - 1])
+    found = compared(figures[:first], figures[:second])
+    assert math.log(found.high / found.low) > 0.4 * math.log(wide.high / wide.low)
+
+
+def test_a_load_beyond_capacity_is_said(tmp_path: Path) -> None:
+    """Latencies of calls that were never made are only what they have waited until then."""
+    results = _results()
+    rows = [row._replace(repeats=[each | {"unsent": 9.0} for each in row.repeats]) for row in results.rows]
+    save(results._replace(rows=rows, settings={"client processes": 2}), tmp_path / "a.json")
+    save(results, tmp_path / "b.json")
+    found = warnings(side(str(tmp_path / "a.json")), side(str(tmp_path / "b.json")))
+    assert found == [
+        "the runs differ in client processes: `2` and `None`",
+        "the first run was asked more than it can answer: reference, check closed 1x1, one",
+    ]
+
+
 def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     """Other machines, failed runs, other measurements, files that are none."""
     save(_results(problems=("wrong answers: …",)), tmp_path / "a.json")
@@ -114,7 +147,13 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     ]
     with pytest.raises(BenchmarkError, match="no measurement in common"):
         compare(first, second)
-    for content in ("{", "[]", '{"format": 1}'):
+    whole = (tmp_path / "a.json").read_text(encoding="utf-8")
+    damaged = [whole.replace(*each) for each in (('"tuples"', '"other"'), ('"repeats": [', '"repeats": [1,'))]
+    damaged += [
+        whole.replace(*each) for each in (('"rows": [', '"rows": [null,'), ('"variants": {', '"variants": {"a": 1'))
+    ]
+    for content in ("{", "[]", '{"format": 1}', *damaged):
+        assert content != whole
         (tmp_path / "c.json").write_text(content, encoding="utf-8")
         with pytest.raises(BenchmarkError, match=r"c\.json"):
             read(tmp_path / "c.json")

@@ -117,6 +117,33 @@ async def test_calls_that_cannot_be_made_in_time_have_waited(monkeypatch: pytest
 
 
 @pytest.mark.anyio
+async def test_beyond_capacity_throughput_is_what_is_answered() -> None:
+    """
+    Behind a queue that grows, calls that were due in the window end after it, and are none of its throughput; those
+    that end in it are, whenever they were due.
+    """
+    time, tally, turn = FakeTime(), Tally(Window(100 * MS, 200 * MS)), asyncio.Lock()
+
+    async def one_at_a_time() -> Outcome:
+        async with turn:
+            await time.until(time.now() + 10 * MS)
+        return RIGHT
+
+    await time.run(open_loop(lambda: ("check/any", one_at_a_time()), time, tally, iter(range(0, 200 * MS, 2 * MS))))
+    counted = tally.counted(0.0)
+    assert _latencies(tally).count == 50
+    assert counted.finished == {"check": 10}
+
+
+def test_errors_are_no_throughput() -> None:
+    """A call that used up its time in vain was not answered."""
+    tally = Tally(Window(0, 10 * MS))
+    tally.settle("check/any", 1, 5 * MS, Outcome(error=TIMED_OUT))
+    tally.settle("list/any", 1, 5 * MS, RIGHT)
+    assert tally.counted(0.0).finished == {"list": 1}
+
+
+@pytest.mark.anyio
 async def test_warm_up_does_not_count_but_wrong_answers_always_do() -> None:
     """A call that begins before the window is not measured; a wrong answer is wrong at any time."""
     tally = Tally(Window(100, 200))
@@ -202,9 +229,14 @@ def test_every_answer_is_compared_with_the_truth() -> None:
     objects = listing.expected
     assert isinstance(objects, frozenset)
     assert not differs(listing, pb.ListObjectsResponse(objects=sorted(objects)).SerializeToString())
-    assert "0 too many, 1 missing" in differs(
-        listing, pb.ListObjectsResponse(objects=sorted(objects)[1:]).SerializeToString()
-    )
+    for named, said in (
+        (sorted(objects)[1:], "0 too many, 1 missing"),
+        ([*objects, min(objects)], "1 too many, 0 missing"),
+        ([*sorted(objects)[1:], "document:none"], "1 too many, 1 missing"),
+    ):
+        assert said in differs(listing, pb.ListObjectsResponse(objects=named).SerializeToString())
+    for item in (check, batch, listing):
+        assert "2 bytes that are no answer" in differs(item, b"\xff\xff")
 
 
 class _Store:
@@ -246,6 +278,38 @@ def test_reads_of_own_writes_are_checked() -> None:
     tally = _flipping(store, 8, fresh=True)
     assert (tally.wrong, tally.stale, tally.done) == (0, 0, 8)
     assert set(store.demands) == {"at-least-as-fresh=token", "plain"}
+
+
+def test_a_write_is_not_charged_with_the_check_after_it() -> None:
+    """The latency of a write ends with its acknowledgement; the check is a call of its own."""
+    store, tally, ticks = _Store(is_stale=False), Tally(Window(0, 10)), iter([3, 7])
+    flips = Flips([FLIP], store.call, fresh=True)
+    outcome = asyncio.run(flips.flip(tally, lambda: next(ticks)))
+    assert outcome == RIGHT._replace(ended=3)
+    assert Latencies([tally.counted(0.0).latencies["probe/after write"]]).count == 1
+
+
+def test_a_write_that_cannot_be_made_is_none() -> None:
+    """Without tuples left, nothing was written in no time: that is an error."""
+    flips = Flips([], _Store(is_stale=False).call, fresh=True)
+    assert "no tuple is left" in asyncio.run(flips.flip(Tally(Window(0, 10)), lambda: 1)).error
+
+
+def test_what_may_be_there_is_deleted_at_the_end() -> None:
+    """A write without an answer may have come to pass; whoever writes next begins with nothing."""
+    payloads = []
+
+    async def call(_method: str, payload: bytes, _demand: str) -> Reply:
+        payloads.append(payload)
+        return Reply(error=TIMED_OUT)
+
+    async def run() -> None:
+        flips = Flips([FLIP], call, fresh=True)
+        await flips.flip(Tally(Window(0, 10)), lambda: 1)
+        await flips.clear()
+
+    asyncio.run(run())
+    assert payloads == [FLIP.write, FLIP.delete]
 
 
 @pytest.mark.parametrize(("fresh", "stale"), [(True, 0), (False, 4)])

@@ -87,6 +87,18 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
         write_report([_results()], tmp_path / "file")
 
 
+def test_what_few_runs_have_is_shown_where_it_is(tmp_path: Path) -> None:
+    """The database's processor time, how late calls were made, and those that never were."""
+    row = _row("check open 500/s", "one")
+    more = {"database cpu": 222.0, "lag p99": 333.0, "unsent": 444.0}
+    full = row._replace(repeats=[each | more for each in row.repeats])
+    for rows, is_there in (([row], False), ([row, full], True)):
+        text = write_report([_results()._replace(rows=rows)], tmp_path).read_text(encoding="utf-8")
+        assert ("| database cpu (µs/call) | lag p99 (µs) | errors | unsent |" in text) is is_there
+        assert ("| 222 | 333 | 0 | 1,332 |" in text) is is_there
+        assert ("222" in console_table(rows)) is is_there
+
+
 def test_a_run_ends_with_a_table() -> None:
     """The main figures in plain text, and the starts below."""
     lines = console_table(_results().rows).splitlines()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from benchmarks.cli import BROKEN, DONE, FAILED, USAGE, main
+from benchmarks.cli import BROKEN, DONE, FAILED, INTERRUPTED, USAGE, main
 from benchmarks.driver.items import Script, script
 from benchmarks.driver.job import Load
 from benchmarks.plan import SUITES, Pace, Scene, Wish, measurements, minutes, scenes
@@ -47,7 +52,7 @@ def test_a_run_measures_a_real_server(tmp_path: Path) -> None:
         assert figures["server memory"] > 20
     assert rows[WRITING.shown, "own"]["write p50"] > 0 < rows[WRITING.shown, "own"]["probe p50"]
     start = rows["start", "own"]
-    assert start["start to ready"] > 0 < start["ready to answer"]
+    assert start["start to ready"] > 0 < start["ready to answer"] <= start["ready to loaded"]
     assert main(["report", str(tmp_path / "out.json"), "--out", str(tmp_path / "report")]) == DONE
     assert main(["compare", f"{tmp_path}/out.json#own", f"{tmp_path}/out.json"]) == DONE
 
@@ -66,6 +71,42 @@ def test_a_run_attaches_to_a_server_that_runs(tmp_path: Path) -> None:
     assert names == ["test"]
     (start,) = (row for row in read(tmp_path / "out.json").rows if row.load == "start")
     assert start.note.startswith("loaded by attached, write api")
+
+
+@pytest.mark.ops
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Its server, clients and databases are gone, and what was measured until then is in the file."""
+    scratch, out = tmp_path / "scratch", tmp_path / "out.json"
+    scratch.mkdir()
+    command = ["run", "--quick", "--tuples", "400", "--workload", "reference", "--questions", "60", "--seconds", "0.3"]
+    command += ["--warm-up", "0", "--repeats", "50", "--scratch", str(scratch), "--out", str(out)]
+    with (tmp_path / "said").open("w+", encoding="utf-8") as said:
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks", *command], stderr=said, stdout=said)
+        try:
+            family = _when_measuring(process, tmp_path / "said")
+            process.send_signal(number)
+            assert process.wait(60.0) == INTERRUPTED
+        finally:
+            process.kill()
+            process.wait()
+    psutil.wait_procs(family, timeout=10.0)
+    assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+    assert list(scratch.iterdir()) == []
+    assert (tmp_path / "said").read_text(encoding="utf-8").endswith("error: interrupted\n")
+    results = read(out)
+    assert results.problems == ["interrupted"]
+    assert any(row.of("throughput") for row in results.rows)
+
+
+def _when_measuring(process: subprocess.Popen[bytes], said: Path) -> list[psutil.Process]:
+    """The processes below, once the first window is over."""
+    deadline = time.monotonic() + 60.0
+    while "/s, p50" not in (text := said.read_text(encoding="utf-8")):
+        assert process.poll() is None, text
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+    return psutil.Process(process.pid).children(recursive=True)
 
 
 @pytest.mark.ops
@@ -97,6 +138,11 @@ def test_a_wrong_answer_fails_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
         (["run", "--set", "audit"], USAGE, "NAME=VALUE"),
         (["run", "--scratch", "absent"], USAGE, "no folder `absent`"),
         (["run", "--variant", "a:workers=2", "--variant", "a:workers=1"], USAGE, "two variants are named `a`"),
+        (["run", "--peer", "none"], USAGE, "there is no peer `none`"),
+        (["run", "--out", "/"], USAGE, "cannot write to `/`"),
+        (["run", "--out", "/dev/null/out.json"], USAGE, "cannot write to `/dev/null/out.json`"),
+        (["compare", "a", "b", "--figure", "none"], USAGE, "there is no figure `none`"),
+        (["peers", "--peer", "none"], BROKEN, "there is no peer `none`"),
         (["run", "--variant", "workers=2"], BROKEN, "a variant is `NAME:key=value,…`"),
         (["run", "--database", "mysql"], BROKEN, "there is no database `mysql`"),
         (["run", "--auth", "password"], BROKEN, "there is no authentication `password`"),
@@ -150,6 +196,12 @@ def test_quick_is_quick() -> None:
     for suite in SUITES:
         chosen = scenes(suite, Wish(max_tuples=10_000))
         assert measurements(chosen, 1, pace) >= len(chosen) > 0
+
+
+def test_one_load_is_mostly_writes() -> None:
+    """The reference workload is also measured with more writes than other calls beside them."""
+    (scene,) = scenes("reference", Wish(writes=70))
+    assert any(load.rate == 70 and load.writes == 140 for load in scene.loads)
 
 
 def test_progress_is_told_in_lines_where_no_line_can_change(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from authz.commands.directives import CAPTURE, REVOCATION, SUSPENSION, Directive
 from authz.errors import InvalidRequest, Unavailable
 from authz.store.directives import Directive
 from authz.store.sql import SqlDatastore, open_datastore
+from authz.store.sql.sqlite import SqliteDialect
 from tests.support.origins import ANNE, BOB
 
 if TYPE_CHECKING:
@@ -231,6 +234,28 @@ async def test_an_order_that_ended_meanwhile_does_not_come_back(here: Directives
     assert here.current() == []
 
 
+@pytest.mark.parametrize("is_lifted", [False, True])
+async def test_orders_of_a_server_that_took_over(
+    here: Directives, there: Directives, sqlite_uri: str, monkeypatch: pytest.MonkeyPatch, *, is_lifted: bool
+) -> None:
+    """It may have lost some, and given their versions to others: these hold here too, what ended there ends here."""
+    first = await there.issue(SUSPENSION, EVE, by=ANNE)
+    await there.lift((await there.issue(CAPTURE, {}, by=ANNE)).id, by=ANNE)
+    lost = await there.issue(CAPTURE, {}, by=ANNE)
+    await here.refresh()
+    with closing(sqlite3.connect(sqlite_uri.removeprefix("sqlite:///"))) as database:
+        database.execute("DELETE FROM directives WHERE version > 1")
+        database.execute("UPDATE counters SET value = 1 WHERE name = 'directives'")
+        database.commit()
+    monkeypatch.setattr(SqliteDialect, "lineage", 1)
+    if is_lifted:
+        await there.lift(first.id, by=BOB)
+    given_ = await there.issue(SUSPENSION, {"principal": "mallory"}, by=BOB)
+    await here.refresh()
+    expected = {given_.id, lost.id} | (set() if is_lifted else {first.id})
+    assert set(ids(here.current())) == set(ids(there.current())) == expected
+
+
 async def test_polls_go_on_when_the_datastore_fails(
     here: Directives, there: Directives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +265,8 @@ async def test_polls_go_on_when_the_datastore_fails(
 
     class Shaky:
         """The datastore, which does not answer at first."""
+
+        lineage = 0
 
         async def directives_after(self, version: int, *, limit: int) -> Sequence[Directive]:
             if next(failures, False):

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from authz.clock import SystemClock
+from authz.commands.check import CheckQuery, check
 from authz.commands.directives import SUSPENSION, Directives
+from authz.commands.read import ReadQuery, read
 from authz.commands.registry import ModelRegistry
-from authz.errors import Unavailable
+from authz.commands.services import Services
+from authz.commands.write import WriteQuery, write
+from authz.errors import InvalidWrite, Unavailable
+from authz.index.registry import IndexRegistry
 from authz.index.signal import SharedCounters
 from authz.model.compile import compile_model
-from authz.store.api import ModelRecord
+from authz.store.api import ModelRecord, TupleWrite
 from authz.store.sql import SqlDatastore
+from authz.tuples import RelationshipTuple, TupleKey
 from schema_dsl import dsl_to_json
-from tests.commands.support import MODEL
+from tests.commands.support import CALL, MODEL, new_world, services_over
+from tests.support.budget import index_budget
 from tests.support.origins import ANNE
 
 pytestmark = pytest.mark.anyio
@@ -149,3 +157,61 @@ async def test_orders_that_cannot_be_learned_are_not_passed_over(
     counting.is_away = False
     await there.catch_up()
     assert len(there.current()) == 1
+
+
+class Late:
+    """A datastore whose own signal is still under way, as that of a server database may be, or was lost."""
+
+    def __init__(self, datastore: SqlDatastore) -> None:
+        self._datastore = datastore
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._datastore, name)
+
+    def may_have_changed(self) -> bool:
+        return False
+
+
+def worker_over(datastore: SqlDatastore, signal: SharedCounters | None) -> Services:
+    """The services of a worker, or of a node for which there is no signal."""
+    services = services_over(cast("SqlDatastore", Late(datastore)))
+    indexes = IndexRegistry(services.datastore, services.tokens.decode, signal, budget=index_budget())
+    return replace(services, indexes=indexes)
+
+
+async def commit_untold(services: Services, store_id: str, key: TupleKey, *, is_delete: bool = False) -> None:
+    """What a process does that ends between its commit and its answer."""
+    transaction = TupleWrite(deletes=[key]) if is_delete else TupleWrite(writes=[RelationshipTuple(*key)])
+    await services.datastore.write(store_id, transaction, by=ANNE, now=SystemClock().now())
+
+
+async def allows(services: Services, store_id: str, key: TupleKey) -> bool:
+    """Check a tuple."""
+    return (await check(services, CALL, CheckQuery(store_id, "", *key))).allowed
+
+
+async def test_a_write_that_is_refused_tells_why(signals: Signals, sqlite_datastore: SqlDatastore) -> None:
+    """Who tries again after a process died, and hears that the tuple is there, or gone, finds every worker knowing."""
+    one, two = (worker_over(sqlite_datastore, end) for end in signals)
+    store_id, key = await new_world(one), TupleKey("document:1", "owner", "user:anne")
+    for is_delete in (False, True):
+        assert await allows(one, store_id, key) is await allows(two, store_id, key) is is_delete
+        await commit_untold(one, store_id, key, is_delete=is_delete)
+        again = WriteQuery(store_id, "", deletes=[key]) if is_delete else WriteQuery(store_id, "", writes=[_tuple(key)])
+        with pytest.raises(InvalidWrite):
+            await write(two, CALL, again)
+        assert await allows(one, store_id, key) is await allows(two, store_id, key) is not is_delete
+
+
+async def test_what_a_node_has_read_out_it_knows(sqlite_datastore: SqlDatastore) -> None:
+    """After a Read that shows a tuple, no check on the same node is older, though no signal came."""
+    one, two = worker_over(sqlite_datastore, None), worker_over(sqlite_datastore, None)
+    store_id, key = await new_world(one), TupleKey("document:1", "owner", "user:anne")
+    assert not await allows(two, store_id, key)
+    await commit_untold(one, store_id, key)
+    assert [found.tuple.key for found in (await read(two, CALL, ReadQuery(store_id))).tuples] == [key]
+    assert await allows(two, store_id, key)
+
+
+def _tuple(key: TupleKey) -> RelationshipTuple:
+    return RelationshipTuple(*key)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from authz.engine.flattened import Flattened
 from authz.index.bindings import MAX_BINDINGS, Bindings
-from authz.index.decisions import Decisions
+from authz.index.decisions import DECISION_BYTES, Decisions
+from authz.index.memory import TupleIndex
+from authz.index.ration import Ration
 from authz.index.recent import REMEMBERED
 from authz.model.plan import Plan, plans_for
-from authz.tuples import UserKind
+from authz.tuples import RelationshipTuple, UserKind
 from tests.support.models import model
 
 SHARED = model("""
@@ -142,6 +145,34 @@ def test_memory_is_bounded(capacity: int) -> None:
     assert (len(decisions) > 0) is decisions.is_on
 
 
+def test_indexes_share_a_ration() -> None:
+    """However many indexes remember, together they stay within it, and those that are not asked any more are empty."""
+    ration = Ration(20 * DECISION_BYTES)
+    indexes = [Decisions({}, 1, 100, ration=ration) for _ in range(10)]
+    for decisions in indexes:
+        for number in range(15):
+            decisions.remember(plan("can"), f"doc:{number}", "user:a", allowed=True, revision=1)
+            assert sum(map(len, indexes)) <= 20
+    assert [len(decisions) for decisions in indexes[:-2]] == [0] * 8
+    assert indexes[-1].find(plan("can"), "doc:14", "user:a", 1) is True
+
+
+def test_groups_of_users_share_the_ration_of_decisions() -> None:
+    """Groups that were gathered for a user are forgotten when many others were, and gathered anew."""
+    ration = Ration(1)
+    index = TupleIndex(1, ration=ration)
+    index.load([RelationshipTuple("group:1", "member", "user:a")])
+    flattened = Flattened(index, plan("member", "group"))
+    user, group = index.find("user:a"), index.find("group:1")
+    assert user is not None
+    assert flattened.of(user) == {group}
+    for other in range(3):
+        flattened.of(1_000 + other)
+    assert user not in flattened._young
+    assert user not in flattened._old
+    assert flattened.of(user) == {group}
+
+
 def test_what_is_used_stays() -> None:
     """A decision that is asked for in every generation is never forgotten."""
     decisions = Decisions({}, 1, 10)
@@ -152,14 +183,26 @@ def test_what_is_used_stays() -> None:
     assert decisions.find(plan("can"), "doc:1", "user:a", 1) is None
 
 
+class _Derived:
+    """Something that is derived from rows."""
+
+    is_released = False
+
+    def release(self) -> None:
+        self.is_released = True
+
+
 def test_bindings_are_bounded() -> None:
-    """The oldest one goes; one that is there already takes nobody's place."""
-    bindings = Bindings()
+    """The oldest one goes; one that is there already takes nobody's place; all are released when nobody asks."""
+    bindings, again = Bindings(), _Derived()
     for number in range(MAX_BINDINGS):
-        bindings[number] = number
-    bindings[5] = "again"
+        bindings[number] = _Derived()
+    bindings[5] = again
     assert len(bindings) == MAX_BINDINGS
-    bindings["new"] = 1
+    bindings["new"] = _Derived()
     assert len(bindings) == MAX_BINDINGS
     assert 0 not in bindings
-    assert bindings[5] == "again"
+    assert bindings[5] is again
+    bindings.retire()
+    assert not bindings
+    assert again.is_released

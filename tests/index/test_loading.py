@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
@@ -143,3 +145,25 @@ async def test_reading_ends_with_a_load_that_is_given_up() -> None:
     work.cancel()
     await asyncio.wait([work])
     assert reader.is_closed
+
+
+def test_garbage_is_collected_before_it_is_out_of_sight() -> None:
+    """Else what a question left behind when a store was loaded would stay for ever, with the index that it refers to.
+
+    Small stores do not take everything out of sight each time: by then much may have become garbage.
+    """
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+    gone, fresh = weakref.ref(Garbage()), loading._Fresh()
+    fresh.add(1)
+    assert gone() is None
+    known = gc.get_freeze_count()
+    left = [object(), []]
+    fresh.add(loading._FROZEN_TUPLES - 1)
+    assert gc.get_freeze_count() <= known
+    fresh.add(1)
+    assert gc.get_freeze_count() > known
+    assert left

@@ -29,6 +29,8 @@ class Watched(History):
         self.looks = self.heads = 0
         self.news = False
 
+    lineage = 0
+
     def may_have_changed(self) -> bool:
         self.looks += 1
         told, self.news = self.news, False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from random import Random
 
 import pytest
@@ -205,3 +207,32 @@ def test_a_gap_in_the_changelog_is_a_bug() -> None:
 def test_keys_of_both_directions_differ() -> None:
     """A forward and a reverse key never stand for each other."""
     assert ForwardKey("a", "b") != ReverseKey("a", "b", "")
+
+
+async def _fill(index: PartialIndex) -> PartialView:
+    """An open view that has read a row."""
+    view = PartialView(index, index.revision).open()
+    (rows,) = view.forward(EDGES[0])
+    rows.get(view.find("doc:1"))
+    await view.fetch()
+    return view
+
+
+def test_a_retired_index_is_freed_although_the_collector_does_not_see_it() -> None:
+    """Not while somebody reads it; then with all it has, and what is read at the end is not kept."""
+    checked = Checked(1, 1 << 20)
+    index, cache = checked.index, checked.cache
+    view = asyncio.run(_fill(index))
+    assert not index.retire(0)
+    assert not index.retire(100)
+    asyncio.run(_fill(index)).close()
+    assert cache.bytes == cache.cells == 0
+    view.close()
+    assert index.retire(100)
+    gone = weakref.ref(index)
+    gc.disable()
+    try:
+        del index, view, checked.index
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -39,6 +39,8 @@ class Late:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._datastore, name)
 
+    lineage = 0
+
     def may_have_changed(self) -> bool:
         return False
 

@@ -58,7 +58,7 @@ def remember_everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(flattened, "MAX_GROUPS", 3)
     # A run with a small budget remembers too.
     monkeypatch.setattr(residency, "_DECISIONS_SHARE", 1)
-    monkeypatch.setattr(residency, "_DECISION_BYTES", 1)
+    monkeypatch.setattr(residency, "DECISION_BYTES", 1)
     return iter(())
 
 

@@ -79,8 +79,14 @@ class Live:
                 await asyncio.sleep(0)
             self.index.apply(changes)
             if self.dice.random() < 0.2:
-                self.index.retire(self.dice.randrange(5))
+                self.forget()
             await asyncio.sleep(self.dice.choice([0, 0, 0.001]))
+
+    def forget(self) -> None:
+        """Have room for less for a moment."""
+        capacity, self.cache.capacity = self.cache.capacity, max(self.cache.bytes - self.dice.randrange(3_000), 0)
+        self.cache.trim()
+        self.cache.capacity = capacity
 
     def view(self) -> PartialView:
         """A view of the newest revision, or of an older one."""

@@ -72,6 +72,8 @@ class History:
     def heard(self, result: WriteResult) -> None:
         """Makes no difference."""
 
+    lineage = 0
+
     def may_have_changed(self) -> bool:
         """Always."""
         return True

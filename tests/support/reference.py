@@ -97,9 +97,12 @@ class Reference:
         while True:
             above, below = Bound(possible, high), Bound(certain, low)
             possible = self._least(atoms, user, high, below, above)
+            is_settled = (
+                possible == above.held
+            )  # what is subtracted twice is judged by the possible of the round before
             above = Bound(possible, high)
             following = self._least(atoms, user, low, above, below)
-            if following == certain:
+            if following == certain and is_settled:
                 return Truth(certain, possible)
             certain = following
 

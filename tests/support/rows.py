@@ -58,6 +58,8 @@ class HeldBackReader:
     def heard(self, result: WriteResult) -> None:
         """Nothing is written here."""
 
+    lineage = 0
+
     def may_have_changed(self) -> bool:
         """Never."""
         return False

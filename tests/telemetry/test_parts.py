@@ -46,6 +46,8 @@ class Alerts:
 class Store:
     """Where orders are kept."""
 
+    lineage = 0
+
     async def add_directive(self, directive: Directive, *, by: Origin) -> Directive:
         """Number it."""
         return directive._replace(version=1)

@@ -19,11 +19,11 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
-def headers(stream: int, path: str, extra: Sequence[tuple[str, str]] = ()) -> bytes:
-    """The beginning of a call."""
+def headers(stream: int, path: str, extra: Sequence[tuple[str, str]] = (), *, encoding: str = "utf-8") -> bytes:
+    """The beginning of a call. In `latin-1` a text can stand for any bytes."""
     fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"), ("te", "trailers")]
     fields += [("content-type", "application/grpc"), *extra]
-    return frame(HEADERS, END_HEADERS, stream, b"".join(_field(name, value) for name, value in fields))
+    return frame(HEADERS, END_HEADERS, stream, b"".join(_field(name, value.encode(encoding)) for name, value in fields))
 
 
 def message(stream: int, payload: bytes = b"") -> bytes:
@@ -31,8 +31,8 @@ def message(stream: int, payload: bytes = b"") -> bytes:
     return frame(DATA, END_STREAM, stream, b"\0" + struct.pack(">I", len(payload)) + payload)
 
 
-def _field(name: str, value: str) -> bytes:
-    return b"\0" + _length(len(name)) + name.encode() + _length(len(value)) + value.encode()
+def _field(name: str, value: bytes) -> bytes:
+    return b"\0" + _length(len(name)) + name.encode() + _length(len(value)) + value
 
 
 def _length(number: int) -> bytes:

@@ -3,8 +3,8 @@
 Built by `app`; its gates are asked by the step `authorize`, its other questions by handlers.
 
 INVARIANT: what is remembered was decided at the revision of the system store's index that an answer would be given from
-right now. A grant or withdrawal moves the revision, and everything is forgotten: a decision is never older than the
-index.
+right now, in that very index. A grant or withdrawal moves the revision, and everything is forgotten: a decision is
+never older than the index.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Authorizer:
         self._admins = admins
         self._enabled = enabled
         self._revision = -1
+        self._memory: object = None
+        """What the index remembers by, which is its own as long as it lives."""
         self._decisions: dict[_Key, bool] = {}
         self._listings: LRUCache[_Key, frozenset[str]] = LRUCache(MAX_LISTINGS)
         self.hits = self.misses = 0
@@ -189,9 +191,9 @@ class Authorizer:
             self.hits += 1
             return known
         self.misses += 1
-        revision = view.revision
+        place = (view.revision, view.decisions)
         decision = await holds(self._clock, call, view, action, object_)
-        if revision == self._revision:
+        if place == (self._revision, self._memory):
             if len(self._decisions) >= MAX_DECISIONS:
                 self._decisions.clear()
             self._decisions[key] = decision
@@ -207,9 +209,9 @@ class Authorizer:
         known = self._listings.get(key)
         if known is not None:
             return known
-        revision = view.revision
+        place = (view.revision, view.decisions)
         found = await objects_held(self._clock, call, view, action, type_)
-        if revision == self._revision:
+        if place == (self._revision, self._memory):
             self._listings[key] = found
         return found
 
@@ -217,18 +219,19 @@ class Authorizer:
         """The newest rights, if they are at hand; to be read before the next await."""
         view = self._indexes.current(SYSTEM_STORE)
         if view is not None:
-            self._forget_before(view.revision)
+            self._forget_others(view)
         return view
 
     async def _view(self) -> TupleIndex | PartialView:
         """The newest rights; to be read before the next await."""
         view = await self._indexes.view(SYSTEM_STORE, _FRESH)
-        self._forget_before(view.revision)
+        self._forget_others(view)
         return view
 
-    def _forget_before(self, revision: int) -> None:
-        if revision != self._revision:
-            self._revision = revision
+    def _forget_others(self, view: TupleIndex | PartialView) -> None:
+        # A revision alone does not tell: after a failover it may stand for other rights, in another index.
+        if view.revision != self._revision or view.decisions is not self._memory:
+            self._revision, self._memory = view.revision, view.decisions
             self._decisions.clear()
             self._listings.clear()
 

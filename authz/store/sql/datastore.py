@@ -60,6 +60,7 @@ class SqlDatastore:
 
     def __init__(self, dialect: Dialect, scribe: Scribe | None = None, replica: Replica | None = None) -> None:
         self.replica = replica
+        self._dialect = dialect
         self._signal = dialect.signal()
         self._calls = Calls(dialect, self._signal.announce)
         self._rows = RowReader(dialect)
@@ -112,6 +113,11 @@ class SqlDatastore:
     def may_have_changed(self) -> bool:
         """See `TupleReader`."""
         return self._signal.may_have_changed()
+
+    @property
+    def lineage(self) -> int:
+        """See `TupleReader`."""
+        return self._dialect.lineage
 
     def heard(self, result: WriteResult) -> None:
         """See `TupleReader`."""

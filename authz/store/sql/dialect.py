@@ -66,6 +66,11 @@ class Dialect(Protocol):
     reader_threads: int
     writer_threads: int
 
+    @property
+    def lineage(self) -> int:
+        """See `TupleReader.lineage`."""
+        ...
+
     def key_table(self, columns: Mapping[str, TypeEngine[Any]]) -> KeyTable:
         """A table of bound rows with these columns."""
         ...

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from authz.errors import Unavailable
+from authz.store.sql.lineage import Lineage
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -39,9 +40,10 @@ _POLL = "SELECT coalesce(sum(revision), 0) FROM store_revisions"
 class Listener:
     """The change signal of a PostgreSQL datastore. Says "may have changed" as long as it does not know better."""
 
-    def __init__(self, conninfo: str, poll_interval: float) -> None:
+    def __init__(self, conninfo: str, poll_interval: float, lineage: Lineage | None = None) -> None:
         self._conninfo = conninfo
         self._poll_interval = poll_interval
+        self._lineage = lineage or Lineage()
         self._changed = True
         self._to_announce = False
         self._confirmed = float("-inf")
@@ -92,6 +94,7 @@ class Listener:
         while not self._stopping:
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                    self._lineage.meet(connection)
                     conversation = _Conversation(connection)
                     pause = _FIRST_PAUSE
                     self._follow(conversation)

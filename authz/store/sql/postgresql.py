@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from authz.store.sql.cockroach import DRIVER
 from authz.store.sql.dialect import KeyTable
+from authz.store.sql.lineage import Lineage
 from authz.store.sql.listening import Listener
 from authz.store.sql.replica import Engines
 from authz.store.sql.uri import COCKROACHDB
@@ -46,13 +47,19 @@ class PostgresDialect:
     def __init__(self, url: URL, *, readers: int, writers: int, poll_interval: float) -> None:
         self._url = _completed(url, _CONNECTING)
         self._poll_interval = poll_interval
+        self._lineage = Lineage()
         self.reader_threads = readers
         self.writer_threads = writers
         is_cockroach = url.drivername == COCKROACHDB
         by_index = "" if is_cockroach else _BY_INDEX
-        self.reader = _engine(self._url, readers, "AUTOCOMMIT", _PATIENCE + by_index)
+        self.reader = _engine(self._url, readers, "AUTOCOMMIT", _PATIENCE + by_index, self._lineage)
         isolation = "SERIALIZABLE" if is_cockroach else "READ COMMITTED"
-        self.writer = _engine(self._url, writers, isolation, _WRITER_PATIENCE + by_index)
+        self.writer = _engine(self._url, writers, isolation, _WRITER_PATIENCE + by_index, self._lineage)
+
+    @property
+    def lineage(self) -> int:
+        """See `TupleReader.lineage`."""
+        return self._lineage.number
 
     def key_table(self, columns: Mapping[str, TypeEngine[Any]]) -> KeyTable:
         """One array per column, side by side through `unnest`."""
@@ -86,7 +93,9 @@ class PostgresDialect:
     def signal(self) -> Listener:
         """Listen for notifications, and poll for those that are lost."""
         return Listener(
-            self._url.set(drivername="postgresql").render_as_string(hide_password=False), self._poll_interval
+            self._url.set(drivername="postgresql").render_as_string(hide_password=False),
+            self._poll_interval,
+            self._lineage,
         )
 
     def replica(self, url: URL, readers: int) -> Engines:
@@ -105,13 +114,15 @@ def _completed(url: URL, options: Mapping[str, str]) -> URL:
     return url.set(drivername=driver).update_query_dict(missing)
 
 
-def _engine(url: URL, size: int, isolation: str, settings: str) -> Engine:
+def _engine(url: URL, size: int, isolation: str, settings: str, lineage: Lineage | None = None) -> Engine:
     engine = create_engine(url, isolation_level=isolation, pool_size=size, max_overflow=0, pool_timeout=10)
 
     def prepare(connection: PsycopgConnection[Any], _record: object) -> None:
         mode = connection.autocommit
         connection.autocommit = True
         connection.execute(settings)
+        if lineage is not None:
+            lineage.meet(connection)
         connection.autocommit = mode
 
     event.listen(engine, "connect", prepare)

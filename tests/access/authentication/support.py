@@ -58,6 +58,8 @@ class JumpingClock:
 class DirectivesInMemory:
     """Orders as a datastore keeps them."""
 
+    lineage = 0
+
     def __init__(self) -> None:
         self._orders: dict[str, Directive] = {}
         self._version = 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -129,6 +131,18 @@ async def test_a_slow_decision_is_not_remembered_for_a_later_revision(
     assert not await world.may(principal("corp/bob"), "Check")
     held_up.set()
     assert await slow
+    assert not await world.may(ANNE, "Check")
+
+
+async def test_another_index_at_the_same_revision(world: World, sqlite_uri: str) -> None:
+    """After a failover a revision may stand for other rights: nothing is remembered from one index to the next."""
+    await world.give(ANNE.id, "checker", STORE)
+    assert await world.may(ANNE, "Check")
+    with closing(sqlite3.connect(sqlite_uri.removeprefix("sqlite:///"))) as database:
+        database.execute("DELETE FROM tuples WHERE relation = 'checker'")
+        database.commit()
+    residency = world.services.indexes._residency
+    residency.drop(residency.entries[SYSTEM_STORE])
     assert not await world.may(ANNE, "Check")
 
 

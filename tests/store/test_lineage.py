@@ -1,0 +1,110 @@
+"""A server that takes the primary's place is noticed before anything that is read there is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from authz.consistency import Consistency
+from authz.errors import Unavailable
+from authz.store.sql import migrate_datastore, open_datastore
+from authz.store.sql.sqlite import SqliteDialect
+from tests.index.test_registry import EXACTLY, FRESH, STORE, Node, holds
+from tests.support.standby import streaming_pair
+
+if TYPE_CHECKING:
+    from authz.index.memory import TupleIndex
+    from authz.index.partial import PartialView
+
+pytestmark = pytest.mark.anyio
+
+TRUTH = [True, True, False, True, True]
+"""Whether the tuples by their numbers are there, when the third was lost."""
+
+
+def lose_the_last(uri: str) -> None:
+    """As if the database had never had the third revision."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as other:
+        other.execute("DELETE FROM changelog WHERE revision = 3")
+        other.execute("DELETE FROM tuples WHERE created_revision = 3")
+        other.execute("UPDATE store_revisions SET revision = 2")
+        other.commit()
+
+
+@pytest.mark.parametrize("asked", [FRESH, EXACTLY], ids=["fresh", "exact"])
+@pytest.mark.parametrize("is_own", [False, True], ids=["theirs", "own"])
+async def test_an_index_of_the_server_before_is_begun_anew(
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch, asked: Consistency, *, is_own: bool
+) -> None:
+    """Although the database went past it: a revision stands for other facts now."""
+    node, other = Node(open_datastore(sqlite_uri)), Node(open_datastore(sqlite_uri))
+    for number in range(3):
+        await node.add(number)
+    assert await holds(await node.indexes.view(STORE, FRESH), 2)
+    lose_the_last(sqlite_uri)
+    await asyncio.sleep(0)  # one look serves a whole turn of the loop
+    monkeypatch.setattr(SqliteDialect, "lineage", 1)
+    await other.add(3)
+    await (node if is_own else other).add(4)
+    view = await node.indexes.view(STORE, asked)
+    assert view.revision == 4
+    assert [await holds(view, number) for number in range(5)] == TRUTH
+    await node.datastore.close()
+    await other.datastore.close()
+
+
+async def test_servers_that_never_stop_taking_over(sqlite_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is answered from facts of which nobody knows whose they are."""
+    node = Node(open_datastore(sqlite_uri))
+    await node.add(0)
+    looks = iter(range(1_000_000))
+    monkeypatch.setattr(SqliteDialect, "lineage", property(lambda _: next(looks)))
+    with pytest.raises(Unavailable, match="take over"):
+        await node.indexes.view(STORE, EXACTLY)
+    await node.datastore.close()
+
+
+@pytest.mark.postgres
+async def test_a_real_failover_that_lost_a_commit() -> None:
+    """To a standby that lagged, which has gone past the node's revision before the node looks again."""
+    with streaming_pair() as pair:
+        current = pair.primary.sockets.parent / "current"
+        current.symlink_to(pair.primary.sockets)
+        uri = f"postgresql://postgres@/postgres?host={current}"
+        migrate_datastore(uri)
+        node = Node(open_datastore(uri))
+        for number in range(2):
+            await node.add(number)
+        pair.until_level()
+        pair.standby.stop("immediate")
+        await node.add(2)
+        assert await holds(await node.indexes.view(STORE, FRESH), 2)
+        pair.primary.stop("immediate")
+        pair.standby.start()
+        pair.standby.promote()
+        current.unlink()
+        current.symlink_to(pair.standby.sockets)
+        other = Node(open_datastore(pair.standby.uri()))
+        for number in range(3, 5):
+            await other.add(number)
+        view = await _patiently(node)
+        assert view.revision == 4
+        assert [await holds(view, number) for number in range(5)] == TRUTH
+        await other.datastore.close()
+        await node.datastore.close()
+
+
+async def _patiently(node: Node) -> TupleIndex | PartialView:
+    """A view, as soon as the node has found the new server."""
+    ends = time.monotonic() + 20
+    while True:
+        try:
+            return await node.indexes.view(STORE, EXACTLY)
+        except Unavailable:
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.05)
