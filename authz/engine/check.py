@@ -52,7 +52,7 @@ class Check:
         self._budget = budget
         self._question = question
         self._context = context
-        self._spent = budget.spent
+        self._spent = 0
         self._plan: Plan | None = None
         self._is_conditional = False
         self._decisions: Decisions | None = None
@@ -121,6 +121,7 @@ class Check:
         decisions = self._decisions = getattr(self._view, "decisions", None)
         if decisions is None:
             return None
+        self._spent = self._budget.spent
         object_, _, user = self._question
         known = decisions.find(self._plan, object_, user, self._view.revision)
         return None if known is None else ALLOWED if known else DENIED
