@@ -9,7 +9,7 @@ import pytest
 
 from authz.index.memory import TupleIndex
 from authz.model.compile import CompiledModel, compile_model
-from benchmarks.micro.subjects import MODEL_ID, TUPLES, Subject, index_of, subject_of
+from benchmarks.micro.subjects import MODEL_ID, SMALL_TUPLES, Subject, index_of, subject_of
 from benchmarks.workloads.registry import build
 from benchmarks.workloads.size import Size
 from benchmarks.workloads.world import World
@@ -24,8 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    """The reference workload, small."""
-    return build("reference", Size(tuples=TUPLES, questions=2_000))
+    """The reference workload, as large as it is meant to be."""
+    return build("reference", Size(questions=5_000))
+
+
+@pytest.fixture(scope="session")
+def small_world() -> World:
+    """The same, small."""
+    return build("reference", Size(tuples=SMALL_TUPLES, questions=500))
 
 
 @pytest.fixture(scope="session")
@@ -57,4 +63,4 @@ def remembering(world: World, model: CompiledModel) -> Subject:
 @pytest.fixture(scope="session", params=["drive", "github", "deep", "conditions", "contextual"])
 def other(request: pytest.FixtureRequest) -> Subject:
     """The other workloads, each with its mix of questions."""
-    return subject_of(build(request.param, Size(tuples=TUPLES // 3, questions=500)))
+    return subject_of(build(request.param, Size(tuples=SMALL_TUPLES // 3, questions=500)))

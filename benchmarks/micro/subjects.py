@@ -18,7 +18,8 @@ from benchmarks.workloads.world import Question, World
 from schema_dsl import dsl_to_json
 
 MODEL_ID = "01HZZZZZZZZZZZZZZZZZZZZZZZ"
-TUPLES = 30_000
+SMALL_TUPLES = 30_000
+"""Of worlds whose size does not matter."""
 
 
 class Subject(NamedTuple):

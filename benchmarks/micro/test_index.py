@@ -32,19 +32,19 @@ def _writing(index: TupleIndex, count: int) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_apply(benchmark: BenchmarkFixture, world: World, count: int) -> None:
+def test_apply(benchmark: BenchmarkFixture, small_world: World, count: int) -> None:
     """A write of 1 or 100 tuples, taken in while nobody holds a snapshot."""
-    assert benchmark(_writing(index_of(world.tuples()), count)) > 1
+    assert benchmark(_writing(index_of(small_world.tuples()), count)) > 1
 
 
-def test_apply_beside_snapshot(benchmark: BenchmarkFixture, world: World) -> None:
+def test_apply_beside_snapshot(benchmark: BenchmarkFixture, small_world: World) -> None:
     """A write of 100 tuples while a snapshot is read elsewhere."""
-    index = index_of(world.tuples())
+    index = index_of(small_world.tuples())
     with index.snapshot():
         assert benchmark(_writing(index, 100)) > 1
 
 
-def test_load(benchmark: BenchmarkFixture, world: World) -> None:
+def test_load(benchmark: BenchmarkFixture, small_world: World) -> None:
     """Ten thousand tuples into an empty index."""
-    tuples = list(world.tuples())[:_LOADED]
+    tuples = list(small_world.tuples())[:_LOADED]
     assert benchmark(index_of, tuples).tuples == _LOADED
