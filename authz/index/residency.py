@@ -231,7 +231,8 @@ class Residency:
                     _log.warning("index_load_overtaken", store_id=store_id, revision=index.revision)
                     break
                 index.apply([change for change in changes if change.revision <= partial.revision])
-            if entry.index is partial and index.revision == partial.revision and self._account(entry, index):
+            is_whole = index.revision == partial.revision and entry.lineage == self._datastore.lineage
+            if entry.index is partial and is_whole and self._account(entry, index):
                 entry.index = index
         self._retire(partial if entry.index is index else index)
 

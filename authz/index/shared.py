@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
-from authz.errors import Bug
+from authz.errors import Bug, Unavailable
 from authz.index.bindings import Bindings
 from authz.index.cells import Cell, RowCache, Shelf
 from authz.index.decisions import DECISIONS, Decisions, Tally
@@ -63,6 +63,7 @@ class PartialIndex:
         self.find = self.names.lend
         self.name = self.names.name
         self._reader = reader
+        self._lineage = reader.lineage
         self._store_id = store_id
         self._loaded = revision
         self._cache = cache
@@ -212,6 +213,10 @@ class PartialIndex:
         """Read rows as of a revision, in one round trip, and keep those that still hold.
 
         The ids that the cells hold stay what they are until every view is closed that is open now.
+
+        Raises:
+            Unavailable: another server took over: a revision may stand for other tuples there.
+
         """
         cells = {
             self._key(shelf, key): Cell(shelf, key, {}, revision) for shelf, keys in wanted.items() for key in keys
@@ -219,6 +224,8 @@ class PartialIndex:
         forward = [key for key in cells if isinstance(key, ForwardKey)]
         reverse = [key for key in cells if isinstance(key, ReverseKey)]
         tuples = await self._reader.rows(self._store_id, revision, forward, reverse)
+        if self._reader.lineage != self._lineage:
+            raise Unavailable("the database was taken over by another server meanwhile: ask again")
         for place, tuple_ in enumerate(tuples, 1):
             self._put(cells, tuple_)
             if place % TUPLES_PER_TURN == 0:

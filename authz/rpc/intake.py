@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -54,7 +55,7 @@ class Intake(Server):
         """Nothing: what generated code adds so it registers as well."""
 
 
-class _Core(cygrpc.AioServer):  # type: ignore[misc]
+class _Core(cygrpc.AioServer):  # type: ignore[misc] # compiled, without types
     def __init__(self, loop: asyncio.AbstractEventLoop, options: tuple[Any, ...], most: int, unknown: Handler) -> None:
         super().__init__(loop, None, (), None, options, None)
         self._handlers: dict[str, Handler] = {}
@@ -77,8 +78,7 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
         if method is not None:
             name = method.decode()
             handler = self._handlers[name]
-            request = super()._request_registered_call
-            ask = lambda: request(method)  # noqa: E731 - one line
+            ask = partial(super()._request_registered_call, method)
         self._begin(self._take(ask, handler, name), self._end)
         return self._idle
 

@@ -6,20 +6,20 @@ import asyncio
 import sqlite3
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 import pytest
 
 from authz.consistency import Consistency
 from authz.errors import Unavailable
+from authz.index.cells import RowCache
+from authz.index.memory import TupleIndex
+from authz.index.partial import PartialView
+from authz.index.rows import MISSING
+from authz.index.shared import PartialIndex
 from authz.store.sql import migrate_datastore, open_datastore
 from authz.store.sql.sqlite import SqliteDialect
-from tests.index.test_registry import EXACTLY, FRESH, STORE, Node, holds
+from tests.index.test_registry import EDGE, EXACTLY, FRESH, STORE, Node, holds
 from tests.support.standby import streaming_pair
-
-if TYPE_CHECKING:
-    from authz.index.memory import TupleIndex
-    from authz.index.partial import PartialView
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,36 @@ async def test_an_index_of_the_server_before_is_begun_anew(
     assert [await holds(view, number) for number in range(5)] == TRUTH
     await node.datastore.close()
     await other.datastore.close()
+
+
+async def test_no_answer_mixes_what_two_servers_say(sqlite_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question between two rounds of reading is refused, and the caller asks again."""
+    node = Node(open_datastore(sqlite_uri))
+    revision = await node.add(0)
+    index = PartialIndex(node.datastore, STORE, revision, RowCache(1 << 20))
+    with PartialView(index, revision) as view:
+        assert await holds(view, 0)
+        (rows,) = view.forward(EDGE)
+        assert rows.get(view.find("doc:1")) is MISSING
+        monkeypatch.setattr(SqliteDialect, "lineage", 1)
+        with pytest.raises(Unavailable, match="taken over"):
+            await view.fetch()
+    await node.datastore.close()
+
+
+async def test_a_load_during_which_a_server_took_over_is_of_no_use(
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is not answered from it, not even until the takeover is noticed."""
+    node = Node(open_datastore(sqlite_uri))
+    await node.add(0)
+    residency, datastore = node.indexes._residency, node.datastore
+    entry = residency.entry(STORE)
+    partial = entry.index = PartialIndex(datastore, STORE, 1, RowCache(1 << 20))
+    monkeypatch.setattr(SqliteDialect, "lineage", 1)
+    await residency._replace(STORE, entry, partial, TupleIndex(1))
+    assert entry.index is partial
+    await datastore.close()
 
 
 async def test_servers_that_never_stop_taking_over(sqlite_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

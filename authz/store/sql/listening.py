@@ -44,6 +44,7 @@ class Listener:
         self._conninfo = conninfo
         self._poll_interval = poll_interval
         self._lineage = lineage or Lineage()
+        self._met = self._lineage.number
         self._changed = True
         self._to_announce = False
         self._confirmed = float("-inf")
@@ -58,8 +59,9 @@ class Listener:
         """See `TupleReader.may_have_changed`; always true while the database has not been heard of for two polls."""
         if self._stopping:
             raise Unavailable("the datastore is closed")
-        if self._changed or time.monotonic() - self._confirmed > 2 * self._poll_interval:
-            self._changed = False
+        met = self._lineage.number
+        if self._changed or met != self._met or time.monotonic() - self._confirmed > 2 * self._poll_interval:
+            self._changed, self._met = False, met
             return True
         return False
 
