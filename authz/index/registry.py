@@ -240,7 +240,7 @@ class IndexRegistry:
         if result.changes and index.revision == result.revision - 1 and self._is_of_lineage(entry):
             self._apply(store_id, entry, result.changes)
         else:
-            await self._catch_up(store_id, entry)
+            await self._catch_up(store_id, entry, is_exact=True)
 
     def doubt(self, store_id: str) -> None:
         """Let the next answer, here and by the other workers, wait for the head: a caller was told what somebody else
@@ -258,24 +258,24 @@ class IndexRegistry:
         entry.asked = self._residency.now()
         self._listen(store_id, entry)
         epoch, told = self._epoch, entry.told
-        is_forced = is_exact or (entry.index is not None and entry.index.revision < wanted)
         while True:
             index = entry.index
-            if index is not None and not is_forced and entry.is_current(epoch, told):
+            if index is not None and not is_exact and entry.is_current(epoch, told, wanted):
                 return index
-            await self._share(self._catch_up(store_id, entry, epoch=epoch, told=told, is_forced=is_forced))
-            is_forced = False
+            await self._share(self._catch_up(store_id, entry, epoch, told, wanted, is_exact=is_exact))
+            # Whatever the head is now, it was read after this call came in.
+            wanted, is_exact = 0, False
 
     async def _share(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work that others need as well: it goes on when this caller is cancelled."""
         await asyncio.shield(self._residency.run(work))
 
     async def _catch_up(
-        self, store_id: str, entry: Entry, *, epoch: int = 0, told: int = 0, is_forced: bool = True
+        self, store_id: str, entry: Entry, epoch: int = 0, told: int = 0, wanted: int = 0, *, is_exact: bool
     ) -> None:
         """Make the index or move it to the head of the store, once for all who wait for the same."""
         async with entry.lock:
-            if not is_forced and entry.is_current(epoch, told):
+            if not is_exact and entry.is_current(epoch, told, wanted):
                 return
             self._listen(store_id, entry)
             seen, heeded = self._epoch, entry.told

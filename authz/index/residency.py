@@ -75,11 +75,11 @@ class Entry:
         self.needs = 0
         """The bytes that were found too few."""
 
-    def is_current(self, epoch: int, told: int) -> bool:
-        """Whether the index has all that was committed before an epoch, and all that was told of or acknowledged."""
+    def is_current(self, epoch: int, told: int, wanted: int = 0) -> bool:
+        """Whether the index has all that was committed before an epoch, that was told of or acknowledged, or wanted."""
         index = self.index
         is_heard = self.epoch >= epoch and self.heeded >= told
-        return index is not None and is_heard and index.revision >= self.required
+        return index is not None and is_heard and index.revision >= max(self.required, wanted)
 
 
 class Residency:

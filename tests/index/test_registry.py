@@ -144,6 +144,36 @@ async def test_two_nodes_never_disagree_with_what_was_acknowledged(
             assert {each for each in range(6) if await holds(view, each)} == present
 
 
+async def test_who_has_a_token_is_not_content_with_an_older_first_look(
+    datastore: SqlDatastore, other_node: SqlDatastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store is asked about for the first time, and before the answer is there, by somebody with a newer token."""
+    writer, reader = Node(datastore), Node(other_node)
+    await writer.add(0)
+    has_looked, may_go_on = asyncio.Event(), asyncio.Event()
+    look = other_node.head_revision
+
+    async def slow_look(store_id: str) -> int:
+        head = await look(store_id)
+        has_looked.set()
+        await may_go_on.wait()
+        return head
+
+    monkeypatch.setattr(other_node, "head_revision", slow_look)
+    # It waits for no signal either: the database's may be late, or lost.
+    monkeypatch.setattr(other_node, "may_have_changed", lambda: False)
+    first = asyncio.create_task(reader.indexes.view(STORE, FRESH))
+    await has_looked.wait()
+    token = TOKENS.encode(STORE, await writer.add(1))
+    modes = [Consistency(mode, token) for mode in (Mode.AT_LEAST_AS_FRESH, Mode.AT_EXACT_SNAPSHOT)]
+    others = [asyncio.create_task(reader.indexes.view(STORE, mode)) for mode in modes]
+    await asyncio.sleep(0)
+    may_go_on.set()
+    for view in [await other for other in others]:
+        assert await holds(view, 1)
+    await first
+
+
 async def test_many_calls_share_a_look_and_none_is_stale(sqlite_uri: str) -> None:
     """However calls crowd the loop, each sees what another process acknowledged before it began."""
     writer, reader = Node(open_datastore(sqlite_uri)), Node(open_datastore(sqlite_uri))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -168,9 +169,20 @@ def _vacuum(uri: str) -> None:
     engine = _engine(uri)
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
+            _outlast_others(connection)
             for name in GROWING:
                 connection.execute(text(f"VACUUM {name}"))
     engine.dispose()
+
+
+def _outlast_others(connection: Connection) -> None:
+    """Wait for all transactions that are open now, of other tests too: what they might see is not cleared away."""
+    newest = _ask(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    for _ in range(3000):
+        if _ask(connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") >= newest:
+            return
+        time.sleep(0.01)
+    raise AssertionError("a transaction of another test has been open for half a minute")
 
 
 def _engine(uri: str) -> Engine:
