@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
@@ -188,9 +189,10 @@ class IndexRegistry:
             raise _never_had(store_id, wanted)
         if mode is not Mode.AT_EXACT_SNAPSHOT or index.revision == wanted:
             return _whole(index)
-        await self._check_kept(store_id, wanted)
         if isinstance(index, TupleIndex):
+            # Before the next await: it answers nothing by another server, which need not have the revision.
             index = PartialIndex(self._datastore, store_id, wanted, RowCache(0), decisions=0)
+        await self._check_kept(store_id, wanted)
         return PartialView(index, wanted)
 
     async def revision_for(self, store_id: str, consistency: Consistency) -> int:
@@ -212,11 +214,14 @@ class IndexRegistry:
         return wanted
 
     async def _told_head(self, store_id: str) -> int:
-        """The head, which a caller is told of: no later answer may be older."""
+        """The head, which a caller is told of: no later answer may be older, here or by the other workers."""
         head = await self._datastore.head_revision(store_id)
-        entry = self._residency.entries.get(store_id)
-        if entry is not None:
-            entry.required = max(entry.required, head)
+        entry = self._residency.entry(store_id)
+        if head > entry.required:
+            entry.required = head
+            if self._signal is not None:
+                # News from another host: the other workers may not have heard of it.
+                self._signal.raise_(store_id)
         return head
 
     async def _check_kept(self, store_id: str, revision: int) -> None:
@@ -240,7 +245,9 @@ class IndexRegistry:
         if result.changes and index.revision == result.revision - 1 and self._is_of_lineage(entry):
             self._apply(store_id, entry, result.changes)
         else:
-            await self._catch_up(store_id, entry, is_exact=True)
+            # The write is done, whatever becomes of this: the next question will wait for it.
+            with suppress(Unavailable):
+                await self._catch_up(store_id, entry, is_exact=True)
 
     def doubt(self, store_id: str) -> None:
         """Let the next answer, here and by the other workers, wait for the head: a caller was told what somebody else

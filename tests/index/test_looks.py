@@ -123,3 +123,17 @@ async def test_other_workers_are_heard() -> None:
     assert history.heads == 5
     await indexes.applied("B", _add(history, 9))
     assert signal.raised == 1
+
+
+async def test_other_workers_hear_of_what_a_caller_was_told() -> None:
+    """Somebody else's commit, of which a caller learns here, is asked for there; one that was told of is no news."""
+    history, signal = Watched(), Other()
+    indexes = IndexRegistry(history, TOKENS.decode, signal)
+    for number in range(3):
+        _add(history, number)
+        for _ in range(2):
+            assert await indexes.revision_for("A", FRESH) == number + 1
+        assert signal.raised == number + 1
+    await indexes.applied("A", _add(history, 3))
+    assert await indexes.revision_for("A", FRESH) == 4
+    assert signal.raised == 4

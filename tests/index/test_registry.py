@@ -15,7 +15,7 @@ from authz.clock import SystemClock
 from authz.commands.housekeeping import collect
 from authz.commands.tokens import TokenCodec
 from authz.consistency import Consistency, Mode
-from authz.errors import InvalidConsistencyToken
+from authz.errors import InvalidConsistencyToken, Unavailable
 from authz.index.registry import IndexRegistry
 from authz.index.rows import MISSING, View
 from authz.model.plan import Edge
@@ -172,6 +172,27 @@ async def test_who_has_a_token_is_not_content_with_an_older_first_look(
     for view in [await other for other in others]:
         assert await holds(view, 1)
     await first
+
+
+async def test_a_write_that_is_done_is_acknowledged_though_the_index_cannot_follow(
+    datastore: SqlDatastore, other_node: SqlDatastore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller must not be told that it may have failed; the next question has it, or says that it cannot tell."""
+    node, other = Node(datastore), Node(other_node)
+    await node.add(0)
+    await node.indexes.view(STORE, FRESH)
+    await other.add(1)  # so that the node's own write is not the next that its index knows
+
+    async def gone(_store_id: str) -> int:
+        raise Unavailable("the datastore does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(datastore, "head_revision", gone)
+        assert await node.add(2) == 3
+        with pytest.raises(Unavailable):
+            await node.indexes.view(STORE, FRESH)
+    view = await node.indexes.view(STORE, FRESH)
+    assert [await holds(view, each) for each in range(3)] == [True, True, True]
 
 
 async def test_many_calls_share_a_look_and_none_is_stale(sqlite_uri: str) -> None:

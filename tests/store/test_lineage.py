@@ -9,16 +9,17 @@ from contextlib import closing
 
 import pytest
 
-from authz.consistency import Consistency
+from authz.consistency import Consistency, Mode
 from authz.errors import Unavailable
 from authz.index.cells import RowCache
 from authz.index.memory import TupleIndex
 from authz.index.partial import PartialView
 from authz.index.rows import MISSING
 from authz.index.shared import PartialIndex
-from authz.store.sql import migrate_datastore, open_datastore
+from authz.store.sql import SqlDatastore, migrate_datastore, open_datastore
 from authz.store.sql.sqlite import SqliteDialect
-from tests.index.test_registry import EDGE, EXACTLY, FRESH, STORE, Node, holds
+from tests.index.test_registry import EDGE, EXACTLY, FRESH, STORE, TOKENS, Node, holds
+from tests.store.test_replica import answers, opened, put, until, users
 from tests.support.standby import streaming_pair
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +71,29 @@ async def test_no_answer_mixes_what_two_servers_say(sqlite_uri: str, monkeypatch
         monkeypatch.setattr(SqliteDialect, "lineage", 1)
         with pytest.raises(Unavailable, match="taken over"):
             await view.fetch()
+    await node.datastore.close()
+
+
+async def test_an_exact_snapshot_is_not_read_from_the_server_that_took_over(
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lack the revision, or have given it to other tuples: also when it took over while the caller waited."""
+    node = Node(open_datastore(sqlite_uri))
+    revision = await node.add(0)
+    await node.add(1)
+    await node.indexes.view(STORE, FRESH)
+    look = node.datastore.oldest_revision
+
+    async def take_over(store_id: str) -> int:
+        monkeypatch.setattr(SqliteDialect, "lineage", 1)
+        return await look(store_id)
+
+    monkeypatch.setattr(node.datastore, "oldest_revision", take_over)
+    exact = Consistency(Mode.AT_EXACT_SNAPSHOT, TOKENS.encode(STORE, revision))
+    snapshot = await node.indexes.view(STORE, exact)
+    assert isinstance(snapshot, PartialView)
+    with snapshot as view, pytest.raises(Unavailable, match="taken over"):
+        await holds(view, 0)
     await node.datastore.close()
 
 
@@ -127,6 +151,44 @@ async def test_a_real_failover_that_lost_a_commit() -> None:
         assert [await holds(view, number) for number in range(5)] == TRUTH
         await other.datastore.close()
         await node.datastore.close()
+
+
+@pytest.mark.postgres
+async def test_a_replica_that_does_not_follow_the_server_that_took_over_is_left_alone() -> None:
+    """It has a commit that was lost elsewhere; the server that took over has given its revision to another."""
+    with streaming_pair() as own:
+        current = own.primary.sockets.parent / "current"
+        current.symlink_to(own.primary.sockets)
+        uri = f"postgresql://postgres@/postgres?host={current}"
+        migrate_datastore(uri)
+        heir = await asyncio.to_thread(own.another)
+        async with opened(uri, own.standby.uri()) as (store, second):
+            assert await put(store, "user:lost") == 1
+            own.until_level()
+            await until(lambda: answers(store, second, 1))
+            own.primary.stop("immediate")
+            heir.start()
+            try:
+                heir.promote()
+                current.unlink()
+                current.symlink_to(heir.sockets)
+                rogue = await asyncio.to_thread(open_datastore, heir.uri())
+                assert await put(rogue, "user:kept") == 1
+                await rogue.close()
+                await until(lambda: _has_head(store, 1))
+                for _ in range(5):
+                    assert await users(store, 1) == {"user:kept"}
+                    await asyncio.sleep(0.2)
+            finally:
+                heir.stop("immediate")
+
+
+async def _has_head(store: SqlDatastore, revision: int) -> bool:
+    """Whether the primary can be reached, and stands there."""
+    try:
+        return await store.head_revision("S") == revision
+    except Unavailable:
+        return False
 
 
 async def _patiently(node: Node) -> TupleIndex | PartialView:

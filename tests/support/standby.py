@@ -103,6 +103,12 @@ class Pair:
         """Let it replay again."""
         self.standby.execute("SELECT pg_wal_replay_resume()")
 
+    def another(self) -> Server:
+        """A second standby, which is not started; it lies beside the others, and goes with them."""
+        made = _server(self.primary.data.parent.parent, "another", self.primary.user)
+        self.primary.run("pg_basebackup", *_copy(self.primary, made))
+        return made
+
     def until_level(self, seconds: float = 20.0) -> None:
         """Wait until the standby has all that the primary has now."""
         with psycopg.connect(self.primary.uri(), autocommit=True) as there:
@@ -142,10 +148,15 @@ def _begin(pair: Pair, stack: contextlib.ExitStack) -> None:
     primary.run("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", str(primary.data))
     primary.start()
     stack.callback(_end, primary)
-    copy = ["-D", str(standby.data), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
-    primary.run("pg_basebackup", *copy, "-d", f"host={primary.sockets} user=postgres application_name=standby")
+    primary.run("pg_basebackup", *_copy(primary, standby))
     standby.start()
     stack.callback(_end, standby)
+
+
+def _copy(primary: Server, standby: Server) -> list[str]:
+    """How to make a standby."""
+    whose = f"host={primary.sockets} user=postgres application_name={standby.sockets.name}"
+    return ["-D", str(standby.data), "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", whose]
 
 
 def _end(server: Server) -> None:

@@ -4,7 +4,10 @@ A mark is the moment before the primary was asked where its log ends. Once the r
 all that was acknowledged before that moment: its lag is the age of the newest mark that it has reached. An idle primary
 does not look like lag so, nor does a replica that has lost its stream look fresh, and no two clocks are compared.
 
-The lag decides whether the replica is worth asking. It is no proof of anything: that is in `replica`.
+The lag decides whether the replica is worth asking. It is no proof of anything: that is in `replica`. But it is looked
+at besides whether the replica has replayed something of the primary's own timeline: one that is ahead of a standby
+which took over has commits that were lost, and goes on as if they had not been. It tells so late, some minutes after a
+takeover at worst; until then nothing is asked of it.
 """
 
 from __future__ import annotations
@@ -23,14 +26,22 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from authz.store.sql.lineage import Lineage
+
 MOST_SECONDS = 0.5
 LEAST_SECONDS = 0.05
 """Bounds of the time between two looks; in between it is a quarter of the allowed lag."""
 
 _log = structlog.get_logger(__name__)
 
-_WRITTEN = text("SELECT CAST(pg_current_wal_flush_lsn() - '0/0' AS bigint)")
-_REPLAYED = text("SELECT CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint)")
+_WRITTEN = text(
+    "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8), CAST(pg_current_wal_flush_lsn() - '0/0' AS bigint)"
+)
+# The timeline as the first part of a log file's name; what the replica was made of counts as replayed.
+_REPLAYED = text(
+    "SELECT lpad(upper(to_hex(greatest(timeline_id, min_recovery_end_timeline))), 8, '0'),"
+    " CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint) FROM pg_control_checkpoint(), pg_control_recovery()"
+)
 
 
 class Unfit(Exception):
@@ -40,13 +51,25 @@ class Unfit(Exception):
 class LagWatch:
     """Looks at both servers now and then, on a thread of its own."""
 
-    def __init__(self, primary: Engine, replica: Engine, verify: Callable[[Connection], None], max_lag: float) -> None:
+    def __init__(
+        self,
+        primary: Engine,
+        replica: Engine,
+        lineage: Lineage,
+        verify: Callable[[Connection], None],
+        max_lag: float,
+    ) -> None:
         """`verify` raises `Unfit` for a server that cannot stand for the primary. The engines are closed with it."""
+        self._lineage = lineage
         self._primary = primary
         self._replica = replica
         self._verify = verify
         self._max_lag = max_lag
         self._marks: deque[tuple[float, int]] = deque()
+        self._timeline = ""
+        """Of the primary that the marks are of."""
+        self._followed: str | None = None
+        """The timeline that both were last seen on."""
         self._replayed = 0
         self._level = -math.inf
         self._told: str | None = None
@@ -57,8 +80,10 @@ class LagWatch:
 
     @property
     def is_close(self) -> bool:
-        """Whether the replica was seen to be no further behind than allowed; false once it was not seen for as long."""
-        return time.monotonic() - self._level <= self._max_lag
+        """Whether the replica was seen to be no further behind than allowed; false once it was not seen for as long,
+        or when another server took over meanwhile."""
+        is_of_lineage = self._followed == self._lineage.timeline
+        return is_of_lineage and time.monotonic() - self._level <= self._max_lag
 
     @property
     def seconds(self) -> float:
@@ -93,7 +118,7 @@ class LagWatch:
         try:
             with self._replica.connect() as connection:
                 self._verify(connection)
-                replayed = connection.execute(_REPLAYED).scalar()
+                timeline, replayed = connection.execute(_REPLAYED).one()
         except exc.SQLAlchemyError:
             self.distrust()
             return "it cannot be reached"
@@ -103,6 +128,10 @@ class LagWatch:
         if replayed is None:
             return "it does not tell how far it is"
         self._replayed = replayed
+        if timeline != self._timeline:
+            self.distrust()
+            return "it was not seen to follow the server that took over"
+        self._followed = timeline
         if before > written:
             self.distrust()
             return "it has what the primary never wrote"
@@ -112,11 +141,14 @@ class LagWatch:
     def _mark(self) -> int:
         asked = time.monotonic()
         with self._primary.connect() as connection:
-            written: int = connection.execute(_WRITTEN).scalar_one()
+            timeline, written = connection.execute(_WRITTEN).one()
+        if timeline != self._timeline:
+            self._timeline = timeline
+            self._marks.clear()
         self._marks.append((asked, written))
         while self._marks[0][0] < asked - self._max_lag:
             self._marks.popleft()  # to reach it would not make the replica close
-        return written
+        return int(written)
 
     def _reach(self, replayed: int) -> None:
         level = -math.inf

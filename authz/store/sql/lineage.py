@@ -27,7 +27,8 @@ class Lineage:
 
     def __init__(self) -> None:
         self.number = 0
-        self._timeline: str | None = None
+        self.timeline: str | None = None
+        """Of the server that was met last."""
         self._lock = threading.Lock()
 
     def meet(self, connection: Connection[Any]) -> None:
@@ -43,7 +44,7 @@ class Lineage:
 
     def _is(self, timeline: str) -> None:
         with self._lock:
-            before, self._timeline = self._timeline, timeline
+            before, self.timeline = self.timeline, timeline
             if before in {None, timeline}:
                 return
             self.number += 1

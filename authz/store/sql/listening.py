@@ -19,8 +19,10 @@ from authz.errors import Unavailable
 from authz.store.sql.lineage import Lineage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import sqlalchemy
-    from psycopg import Connection, Notify
+    from psycopg import Connection
 
     from authz.store.api import WriteMark
 
@@ -97,11 +99,12 @@ class Listener:
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     self._lineage.meet(connection)
-                    conversation = _Conversation(connection)
+                    conversation = _Conversation(connection, self._hear)
                     pause = _FIRST_PAUSE
                     self._follow(conversation)
             except (psycopg.Error, OSError):
                 self._confirmed = float("-inf")
+                self._to_announce = True  # the last notification may have gone down with the connection
                 self._sleep(pause)
                 pause = min(2 * pause, _LAST_PAUSE)
 
@@ -111,18 +114,21 @@ class Listener:
             selector.register(self._wakeup, selectors.EVENT_READ)
             selector.register(conversation.connection, selectors.EVENT_READ)
             while True:
+                is_last = self._stopping  # what was announced before is seen below
                 if time.monotonic() - self._confirmed >= self._poll_interval:
                     self._poll(conversation)
-                if self._to_announce and time.monotonic() - notified >= NOTIFY_INTERVAL:
+                if self._to_announce and (is_last or time.monotonic() - notified >= NOTIFY_INTERVAL):
                     self._to_announce = False
                     conversation.notify()
                     notified = time.monotonic()
-                if self._stopping:
+                if is_last:
                     return
                 selector.select(self._wait(notified))
                 self._drain()
-                if conversation.heard():
-                    self._changed = True
+                conversation.listen()
+
+    def _hear(self) -> None:
+        self._changed = True
 
     def _poll(self, conversation: _Conversation) -> None:
         asked = time.monotonic()
@@ -154,14 +160,15 @@ class Listener:
 
 
 class _Conversation:
-    """What is said on one connection, from LISTEN on."""
+    """What is said on one connection, from LISTEN on. `hear` is called of each notification, whenever it comes."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], hear: Callable[[], None]) -> None:
         self.connection = connection
-        self._heard = True  # whatever was committed before LISTEN
+        self._hear = hear
         self._seen: int | None = None
         self._can_listen = True
-        connection.add_notify_handler(self._hear)
+        # One that comes while a statement is answered is handed to the handler, and the socket does not tell of it.
+        connection.add_notify_handler(lambda _notification: hear())
         try:
             connection.execute(_LISTEN)
         except (psycopg.errors.FeatureNotSupported, psycopg.errors.SyntaxError):
@@ -172,14 +179,12 @@ class _Conversation:
         if self._can_listen:
             self.connection.execute(_NOTIFY)
 
-    def heard(self) -> bool:
-        """Whether a notification came since the last call."""
+    def listen(self) -> None:
+        """Take in what has come by itself."""
         pgconn = self.connection.pgconn
         pgconn.consume_input()
         while pgconn.notifies() is not None:
-            self._heard = True
-        heard, self._heard = self._heard, False
-        return heard
+            self._hear()
 
     def has_moved(self) -> bool:
         """Whether the revision of some store differs from the last call's; true on the first."""
@@ -187,6 +192,3 @@ class _Conversation:
         total = int(row[0]) if row else 0
         seen, self._seen = self._seen, total
         return total != seen
-
-    def _hear(self, _notification: Notify) -> None:
-        self._heard = True

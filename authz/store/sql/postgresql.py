@@ -104,7 +104,8 @@ class PostgresDialect:
         return Engines(
             _engine(there, readers, "AUTOCOMMIT", _PATIENCE + _BY_INDEX),
             _engine(there, 1, "AUTOCOMMIT", _WATCH_PATIENCE),
-            _engine(self._url, 1, "AUTOCOMMIT", _WATCH_PATIENCE),
+            _engine(self._url, 1, "AUTOCOMMIT", _WATCH_PATIENCE, self._lineage),
+            self._lineage,
         )
 
 

@@ -13,6 +13,8 @@ Why an answer of the replica is right however far it is behind:
 - The server must be a replica of *this* datastore: it holds the datastore's random identity, stands at the program's
   migration, and is in recovery when it tells its h. One that was promoted goes on with a history of its own; what it
   had before remains right, and it is not asked for more.
+- Nor is it asked once another server took the primary's place, until it has replayed something of that one's timeline:
+  only then are the commits that this one lacks known not to be there either.
 - A row that the primary has collected may still stand in the replica; then so does the oldest readable revision that
   permits reading it.
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, Engine
+
+    from authz.store.sql.lineage import Lineage
 
 T = TypeVar("T")
 
@@ -82,6 +86,8 @@ class Engines(NamedTuple):
     reader: Engine
     watched: Engine
     primary: Engine
+    lineage: Lineage
+    """Of the primary."""
 
 
 class Replica:
@@ -97,7 +103,7 @@ class Replica:
         self._identity = identity
         self._threads = ThreadPoolExecutor(readers, "store-replica")
         self._closed = False
-        self._watch = LagWatch(engines.primary, engines.watched, self._verify, max_lag)
+        self._watch = LagWatch(engines.primary, engines.watched, engines.lineage, self._verify, max_lag)
         self.outcomes = dict.fromkeys(("answered", "behind", "unused", "slow", "conflict", "failed"), 0)
 
     @property
