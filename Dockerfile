@@ -13,9 +13,9 @@ COPY --from=build /opt/authz /opt/authz
 ENV PATH=/opt/authz/bin:$PATH PYTHONUNBUFFERED=1 AUTHZ_DATASTORE_URI=sqlite:////var/lib/authz/authz.db
 USER 10001
 VOLUME /var/lib/authz
-EXPOSE 8081
+EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["authz", "health", "--addr", "127.0.0.1:8081"]
-# Inside a container only the container's own loopback would be reachable. The service has no TLS and authentication
-# yet: `--insecure` says so aloud; publish the port to trusted networks alone.
+# Inside a container only the container's own loopback would be reachable. As it is here the service has neither TLS
+# nor authentication: `--insecure` says so aloud. Publish the ports to trusted networks alone, or configure both.
 ENTRYPOINT ["authz"]
-CMD ["serve", "--grpc-addr", "0.0.0.0:8081", "--insecure"]
+CMD ["serve", "--grpc-addr", "0.0.0.0:8081", "--http-addr", "0.0.0.0:8080", "--insecure"]

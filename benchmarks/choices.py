@@ -52,7 +52,8 @@ def base_variant(given: dict[str, str | None], settings: Sequence[str]) -> Varia
             raise BadParameter(f"`--set` takes NAME=VALUE, got `{each}`")
         found = with_setting(found, name, value)
     transport = dict(found.settings).get("transport", "grpcio")
-    return found._replace(name=f"{found.database} {transport} workers={found.workers}")
+    taken = "http" if found.wire == "http" else transport
+    return found._replace(name=f"{found.database} {taken} workers={found.workers}")
 
 
 def chosen_variants(base: Variant, named: Sequence[str], targets: Sequence[str], peers: Sequence[str]) -> list[Variant]:

@@ -64,6 +64,7 @@ def run(
     transport: options.Transport = None,
     workers: options.Workers = 1,
     auth: options.AuthName = "none",
+    wire: options.WireName = "grpc",
     index_budget: options.IndexBudget = None,
     settings: options.Settings = None,
     variants: options.Variants = None,
@@ -89,7 +90,7 @@ def run(
     size = Size(tuples, depth, width, questions or QUESTIONS, seed)
     scenes = chosen_scenes("quick" if quick else suite, workload or [], size, wish)
     pace = chosen_pace(_QUICK if quick else Pace(), seconds, warm_up, repeats)
-    given = {"database": database, "auth": auth, "transport": transport, "index-budget": index_budget}
+    given = {"database": database, "auth": auth, "wire": wire, "transport": transport, "index-budget": index_budget}
     base = base_variant({**given, "workers": str(workers)}, settings or [])
     measured = chosen_variants(base, variants or [], targets or [], peers or [])
     check_bounds(scenes, measured, pace)

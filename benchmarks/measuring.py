@@ -54,7 +54,9 @@ def measure_server(
     opened: Opened, fleet: Fleet, script: Path, load: Load, pace: Pace, *, seed: str, tell: Callable[[Seen], None]
 ) -> Window:
     """One window of a load on a server."""
-    job = Job(opened.address, script, load, 0, len(fleet), seed, opened.token, fresh=not opened.variant.target)
+    variant = opened.variant
+    job = Job(opened.address, script, load, 0, len(fleet), seed, opened.token)
+    job = job._replace(wire=variant.wire, fresh=not variant.target)
     server, database = Cpu(opened.server), Cpu(opened.database)
 
     def at(end: str) -> None:

@@ -23,6 +23,7 @@ Repeats = Annotated[int | None, typer.Option(min=1, max=50, help="Windows of eac
 DatabaseName = Annotated[str, typer.Option(help="The server's database: sqlite or postgresql.")]
 Transport = Annotated[str | None, typer.Option(help="The server's transport: grpcio or native.")]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="The server's processes.")]
+WireName = Annotated[str, typer.Option("--wire", help="How the driver asks: grpc, or http for HTTP/1.1 with JSON.")]
 AuthName = Annotated[str, typer.Option(help="How the driver proves who it is: none, key or jwt.")]
 IndexBudget = Annotated[str | None, typer.Option(help="The server's memory for tuples, as `authz serve` takes it.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting of the server: NAME=VALUE.")]

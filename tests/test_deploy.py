@@ -213,8 +213,10 @@ def test_examples_name_settings_that_exist() -> None:
     """
     known = {f"{name}.{inner}" if inner else name for name, inner in _settings()}
     variables = {f"{PREFIX}{name.replace('.', '_').upper()}" for name in known}
+    variables |= {f"{PREFIX}{name}" for name in ("ADDR", "STORE", "TOKEN", "URL")}  # of clients
     flags = {f"--{name.replace('_', '-').replace('.', '-')}" for name in known} | {"--config"}
-    commands = {"--principal", "--decision", "--addr"}
+    client = {"--principal", "--decision", "--addr", "--store", "--json", "--tls-ca", "--tls-cert", "--tls-key"}
+    commands = client | {"--bind", "--cacert", "--cert", "--key", "--path-as-is"}  # of curl and of the example
     for path in DEPLOY.rglob("*"):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
@@ -233,7 +235,7 @@ def test_configuration_files_parse() -> None:
     YAML is YAML, and the unit is a unit.
     """
     for path in DEPLOY.rglob("*.y*ml"):
-        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+        assert all(isinstance(each, dict) for each in yaml.safe_load_all(path.read_text(encoding="utf-8")))
     unit = configparser.RawConfigParser(strict=False, delimiters=("=",))
     unit.read(DEPLOY / "systemd" / "authz.service", encoding="utf-8")
     assert unit["Service"]["ExecStart"].startswith("/opt/authz/bin/authz serve")

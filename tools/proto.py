@@ -26,7 +26,7 @@ from protovalidate._gen.buf.validate import validate_pb
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "proto"
 TARGET = ROOT / "authz" / "_proto"
-PACKAGES = ("openfga", "authz", "buf")
+PACKAGES = ("openfga", "authz", "envoy", "buf")
 PLUGINS = ("mypy", "mypy_grpc")
 _RULES = "buf/validate/validate.proto"
 _OWN_IMPORT = re.compile(rf"^(from|import) ({'|'.join(PACKAGES)})(\.| )", re.MULTILINE)

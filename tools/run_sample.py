@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import re
 import sys
@@ -33,7 +34,8 @@ from authz.store.sql import migrate_datastore, open_datastore
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "orders"
 NAME = "orders sample"
-_READY = re.compile(r"^ready grpc=(\S+)", re.MULTILINE)
+_READY = re.compile(r"^ready grpc=(\S+) http=(\S+)", re.MULTILINE)
+_CHECK = {"user": "user:alice", "relation": "can_edit", "object": "order:1001"}
 
 
 def run(arguments: list[str]) -> int:
@@ -74,7 +76,7 @@ async def ensure_sample(services: Services) -> str:
     return store_id
 
 
-def hint(store_id: str, address: str) -> str:
+def hint(store_id: str, address: str, http: str) -> str:
     """What a newcomer may paste."""
     program = Path(sys.executable).with_name("authz")
     try:
@@ -86,7 +88,18 @@ def hint(store_id: str, address: str) -> str:
         "\nThe sample of examples/orders is loaded. In another terminal:\n\n"
         f"  {ask} user:alice can_edit order:1001   # allowed: an admin, and an order of her organization\n"
         f"  {ask} user:alice can_edit order:2001   # denied: the order of another organization\n\n"
+        f"{_over_http(store_id, http)}"
         "Ctrl-C ends the service.\n"
+    )
+
+
+def _over_http(store_id: str, http: str) -> str:
+    if http == "off":
+        return ""
+    body = json.dumps({"tuple_key": _CHECK})
+    return (
+        "The first of them over HTTP:\n\n"
+        f"  curl -H 'content-type: application/json' http://{http}/stores/{store_id}/check \\\n    -d '{body}'\n\n"
     )
 
 
@@ -104,7 +117,7 @@ class _TellWhenReady(io.TextIOBase):
         ready = _READY.search(self._tail)
         if ready and self._tail.endswith("\n"):
             self._tail = ""
-            self._below.write(hint(self._store_id, ready[1]))
+            self._below.write(hint(self._store_id, ready[1], ready[2]))
         return len(text)
 
     def flush(self) -> None:

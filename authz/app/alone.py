@@ -11,11 +11,11 @@ import structlog
 import uvloop
 
 from authz.app.codes import DONE, FORCED, SERVICE_ERROR
+from authz.app.listeners import Listeners
 from authz.app.place import Place
 from authz.app.process import announce
 from authz.app.service import Serving, serving
 from authz.app.stopping import CLOSING_SECONDS, Stopping, end_within
-from authz.rpc.server import GrpcServer
 from authz.settings import Settings
 from authz.settings.show import effective
 
@@ -36,8 +36,9 @@ def serve_alone(settings: Settings) -> int:
 
     def ready(service: Serving) -> None:
         _log.info("settings", **effective(settings))
-        _log.info("serving", grpc_addr=service.grpc_address, metrics_addr=service.telemetry.address or "off")
-        announce(service.grpc_address)
+        http, metrics = service.http_address or "off", service.telemetry.address or "off"
+        _log.info("serving", grpc_addr=service.grpc_address, http_addr=http, metrics_addr=metrics)
+        announce(service.grpc_address, service.http_address)
 
     async def work() -> int:
         return await serve_until(Stopping(), settings, ready)
@@ -59,7 +60,7 @@ async def serve_until(
         await stopping.first.wait()
         _log.info("draining", grace_seconds=settings.shutdown_grace)
         endings = [end_within(settings.shutdown_grace + CLOSING_SECONDS)]
-        forced = asyncio.create_task(_force_at_second(stopping, service.server, endings))
+        forced = asyncio.create_task(_force_at_second(stopping, service.listeners, endings))
     forced.cancel()
     for ending in endings:
         ending.cancel()
@@ -69,7 +70,7 @@ async def serve_until(
     return FORCED if stopping.second.is_set() else DONE
 
 
-async def _force_at_second(stopping: Stopping, server: GrpcServer, endings: list[Timer]) -> None:
+async def _force_at_second(stopping: Stopping, listeners: Listeners, endings: list[Timer]) -> None:
     await stopping.second.wait()
     endings.append(end_within(CLOSING_SECONDS))
-    await server.drain(0)
+    await listeners.drain(0)

@@ -38,9 +38,9 @@ def refuse(message: str, code: int) -> int:
     return code
 
 
-def announce(address: str) -> None:
-    """Say that it can answer."""
-    print(f"ready grpc={address} http=off", file=sys.stderr, flush=True)  # noqa: T201 - a promise to scripts
+def announce(grpc: str, http: str) -> None:
+    """Say that it can answer, and where."""
+    print(f"ready grpc={grpc} http={http or 'off'}", file=sys.stderr, flush=True)  # noqa: T201 - a promise to scripts
 
 
 def _allow_open_files() -> None:

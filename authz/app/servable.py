@@ -20,7 +20,10 @@ def check_servable(settings: Settings) -> None:
             f"setting `workers`: {settings.workers} workers would share a port by SO_REUSEPORT, which spreads"
             f" connections on Linux alone: on {sys.platform} serve with 1, and start more services on other ports"
         )
-    if settings.insecure or is_loopback(settings.grpc_addr):
+    open_wide = next(
+        (each for each in (settings.grpc_addr, settings.http_addr) if each and not is_loopback(each)), None
+    )
+    if settings.insecure or open_wide is None:
         return
     lacking = " and ".join(
         what
@@ -29,7 +32,7 @@ def check_servable(settings: Settings) -> None:
     )
     if lacking:
         raise InvalidSettings(
-            f"refusing to listen on `{settings.grpc_addr}` beyond loopback without {lacking}: whoever reaches the port"
+            f"refusing to listen on `{open_wide}` beyond loopback without {lacking}: whoever reaches the port"
             " could listen in, or read and change who may do what; configure `tls` and `access`, listen on loopback, or"
             " say `--insecure`"
         )

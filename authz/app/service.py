@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Any
 from authz import __version__
 from authz.access.authorization import Authorizer
 from authz.app.edge import open_edge
+from authz.app.listeners import Listeners
 from authz.app.place import Place
 from authz.app.sensible import check_sensible
 from authz.app.servable import check_servable
 from authz.app.services import build, token_key_file
 from authz.app.trail import open_sealed
 from authz.app.transports import check_transport, has_reflection, tell_transport
+from authz.app.web import open_http, shows_metrics
 from authz.audit.trail import AuditTrail
 from authz.clock import Clock, SystemClock
 from authz.commands.housekeeping import collect_forever
@@ -25,8 +27,10 @@ from authz.commands.services import Services
 from authz.commands.tokens import TokenCodec
 from authz.errors import Unavailable
 from authz.rpc.deprecation import check_deprecations
-from authz.rpc.edge import Edge
-from authz.rpc.methods import METHODS
+from authz.rpc.edge import Edge, Guard
+from authz.rpc.exchange import Method
+from authz.rpc.ext_authz import check_gateway, gateway_methods
+from authz.rpc.methods import methods_for
 from authz.rpc.server import GrpcServer
 from authz.rpc.tls import open_certificates, server_credentials
 from authz.rpc.transport import Transport
@@ -41,11 +45,20 @@ _CLOCK = SystemClock()
 class Serving:
     """A service that answers."""
 
-    grpc_address: str
+    listeners: Listeners
     services: Services
-    server: GrpcServer
     telemetry: Telemetry
     trail: AuditTrail
+
+    @property
+    def grpc_address(self) -> str:
+        """HOST:PORT."""
+        return self.listeners.grpc_address
+
+    @property
+    def http_address(self) -> str:
+        """HOST:PORT; empty when HTTP is not served."""
+        return self.listeners.http_address
 
 
 class _Stage:
@@ -75,9 +88,14 @@ async def serving(settings: Settings, clock: Clock = _CLOCK, *, place: Place | N
     """
     check_settings(settings)
     async with AsyncExitStack() as stack:
-        paths = [method.path for method in METHODS]
+        paths = [method.path for method in _methods(settings, None)]
         opening = open_telemetry(
-            settings.telemetry, methods=paths, clock=clock, version=__version__, is_listening=place is None
+            settings.telemetry,
+            methods=paths,
+            clock=clock,
+            version=__version__,
+            is_listening=place is None,
+            is_shown=shows_metrics(settings),
         )
         telemetry = await stack.enter_async_context(opening)
         stage = _Stage()
@@ -85,16 +103,19 @@ async def serving(settings: Settings, clock: Clock = _CLOCK, *, place: Place | N
         services, authorizer, trail = await _open_services(settings, clock, telemetry, stack, place)
         edge = await stack.enter_async_context(open_edge(settings, services, authorizer, trail, telemetry))
         transport = await _transport(settings, edge, is_shared=place is not None)
-        server = GrpcServer(edge, transport=transport)
+        methods = _methods(settings, edge.guard)
+        server = GrpcServer(edge, methods, transport)
         address = _listen(server, settings.grpc_addr)
+        http, http_address = await open_http(settings, edge, methods, is_shared=place is not None)
         await server.start()
-        stack.push_async_callback(server.drain, settings.shutdown_grace)
+        listeners = Listeners(server, address, http, http_address)
+        stack.push_async_callback(listeners.drain, settings.shutdown_grace)
         telemetry.readiness.probe("datastore", services.datastore.ping)
         telemetry.readiness.check("audit", lambda: "" if trail.recorder.is_healthy else "records cannot be written")
         stack.callback(stage.end)
         await server.ready()
         stage.why_not = ""
-        yield Serving(address, services, server, telemetry, trail)
+        yield Serving(listeners, services, telemetry, trail)
 
 
 def check_settings(settings: Settings) -> None:
@@ -106,9 +127,16 @@ def check_settings(settings: Settings) -> None:
     """
     check_transport(settings)
     check_servable(settings)
-    check_sensible(settings, METHODS)
+    check_gateway(settings)
+    methods = _methods(settings, None)
+    check_sensible(settings, methods)
     check_telemetry(settings.telemetry, insecure=settings.insecure)
-    check_deprecations(settings.deprecations, METHODS)
+    check_deprecations(settings.deprecations, methods)
+
+
+def _methods(settings: Settings, guard: Guard | None) -> Sequence[Method]:
+    """Every call that the settings let be made."""
+    return (*methods_for(settings.authzen.store), *gateway_methods(settings.ext_authz, guard))
 
 
 async def _open_services(
@@ -148,7 +176,8 @@ async def _follow_token_keys(path: Path, tokens: TokenCodec) -> None:
 
 
 def _is_metered(settings: Settings) -> bool:
-    return bool(settings.telemetry.metrics_addr) or settings.telemetry.metrics_push != "off"
+    is_told = bool(settings.telemetry.metrics_addr) or settings.telemetry.metrics_push != "off"
+    return is_told or shows_metrics(settings)
 
 
 async def _transport(settings: Settings, edge: Edge, *, is_shared: bool) -> Transport:

@@ -23,8 +23,10 @@ from authz.app.port import HeldPort
 from authz.app.process import announce, refuse
 from authz.app.servable import check_servable
 from authz.app.stopping import CLOSING_SECONDS, Stopping
+from authz.app.web import do_without
 from authz.audit.sinks.turns import OutputTurns
 from authz.clock import SystemClock
+from authz.errors import Unavailable
 from authz.index.signal import SharedCounters
 from authz.settings import Settings
 from authz.settings.show import effective
@@ -45,23 +47,37 @@ def supervise(settings: Settings) -> int:
     """
     check_servable(settings)
     check_telemetry(settings.telemetry, insecure=settings.insecure)
-    with HeldPort(settings.grpc_addr) as port, _shared(settings) as (signal, output):
+    with HeldPort(settings.grpc_addr) as port, _held_http(settings) as http, _shared(settings) as (signal, output):
+        served = settings.model_copy(update={"grpc_addr": port.address, "http_addr": http})
         assignments = [
-            Assignment(worker_settings(settings, port.address, number), number, signal, output)
+            Assignment(worker_settings(served, number), number, signal, output)
             for number in range(1, settings.workers + 1)
         ]
-        return asyncio.run(_supervise(settings, port.address, Crew(assignments)))
+        return asyncio.run(_supervise(served, Crew(assignments)))
 
 
-def worker_settings(settings: Settings, address: str, number: int) -> Settings:
+def worker_settings(settings: Settings, number: int) -> Settings:
     """The settings of one worker: those of the service, but for what only one process can have."""
     audit = settings.audit.model_copy(update={"file": worker_file(settings.audit.file, number)})
-    return settings.model_copy(update={"grpc_addr": address, "audit": audit})
+    return settings.model_copy(update={"audit": audit})
 
 
 def worker_file(path: Path, number: int) -> Path:
     """The file of one worker: `audit-1.jsonl` for `audit.jsonl`."""
     return path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+@contextmanager
+def _held_http(settings: Settings) -> Iterator[str]:
+    """The address of HTTP, held; empty when it is not served."""
+    with ExitStack() as stack:
+        address = ""
+        if settings.http_addr:
+            try:
+                address = stack.enter_context(HeldPort(settings.http_addr)).address
+            except Unavailable as error:
+                do_without(settings, error)
+        yield address
 
 
 @contextmanager
@@ -76,7 +92,7 @@ def _shared(settings: Settings) -> Iterator[tuple[int, int | None]]:
         yield signal, output
 
 
-async def _supervise(settings: Settings, address: str, crew: Crew) -> int:
+async def _supervise(settings: Settings, crew: Crew) -> int:
     stopping = Stopping()
     with ExitStack() as stack:
         pages = _serve_pages(settings, crew, stack)
@@ -84,8 +100,9 @@ async def _supervise(settings: Settings, address: str, crew: Crew) -> int:
             if not await _started(crew, stopping):
                 return await crew.end(settings.shutdown_grace + CLOSING_SECONDS, stopping.second)
             _log.info("settings", **effective(settings))
-            _log.info("serving", grpc_addr=address, metrics_addr=pages or "off", workers=settings.workers)
-            announce(address)
+            addresses = {"grpc_addr": settings.grpc_addr, "http_addr": settings.http_addr or "off"}
+            _log.info("serving", **addresses, metrics_addr=pages or "off", workers=settings.workers)
+            announce(settings.grpc_addr, settings.http_addr)
             crew.keep()
             await stopping.first.wait()
             _log.info("draining", grace_seconds=settings.shutdown_grace)

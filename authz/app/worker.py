@@ -99,7 +99,7 @@ async def _serve(assignment: Assignment, lifeline: Lifeline, stopping: Stopping,
         lifeline.tell(News.PREPARED)
 
     def ready(service: Serving) -> None:
-        _log.info("serving", grpc_addr=service.grpc_address)
+        _log.info("serving", grpc_addr=service.grpc_address, http_addr=service.http_address or "off")
         lifeline.serve_pages(service.telemetry.pages)
         lifeline.tell(News.READY)
 

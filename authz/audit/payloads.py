@@ -128,6 +128,8 @@ def _call(completed: Completed) -> dict[str, Any]:
         record["revision"] = completed.revision
     if len(keys) == 1:
         record.update(_item(keys[0], completed.decisions, 0))
+    elif completed.decisions and not keys:
+        record["decision"] = _DECISIONS[completed.decisions[0]]  # on what no tuple is about
     elif keys:
         record["items"] = [_item(key, completed.decisions, place) for place, key in enumerate(keys[:MAX_ITEMS])]
     return record

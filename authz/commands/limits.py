@@ -24,6 +24,12 @@ class Limits:
     list_users_deadline: float = 3.0
     list_users_max_results: int = 1000
     """0: no limit."""
+    max_evaluations: int = 1000
+    """How many evaluations one request may hold."""
+    max_found: int = 1000
+    """How many results a page of a search may hold."""
+    actions: tuple[str, ...] = ("*",)
+    """Patterns of the relations that a search for actions looks at."""
     changelog_horizon: float = 0.0
     """Changes younger than this are not shown by ReadChanges."""
     changelog_retention: float = 0.0

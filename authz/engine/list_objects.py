@@ -17,6 +17,7 @@ from authz.engine.kleene import ALLOWED, CONDITIONAL, DENIED, UNKNOWN, Value
 from authz.engine.lean import Walk
 from authz.engine.nodes import NodeGate, is_lean, lean_for
 from authz.engine.scope import Scope
+from authz.errors import ConditionFailed
 from authz.index.rows import MISSING, Context, View, members
 from authz.model.compile import CompiledModel
 from authz.model.plan import STRIDE, Edge, Gate, Plan, plans_for
@@ -33,7 +34,10 @@ _Fact = tuple[Plan | None, int]
 class ListObjects:
     """One listing. `run` it; while it says UNKNOWN, fetch the view's missing rows and run it again."""
 
-    def __init__(self, scope: Scope, root: Plan, emit: Emit) -> None:
+    def __init__(self, scope: Scope, root: Plan, emit: Emit, *, leaves_out: bool = False) -> None:
+        self.left_out: ConditionFailed | None = None
+        """Why objects were left out: whether they belong to the answer depends on a condition that has no value."""
+        self._leaves_out = leaves_out
         self._scope = scope
         self._reverse = reverse_plan(root)
         self._evaluation = Evaluation(scope)
@@ -56,7 +60,8 @@ class ListObjects:
         """ALLOWED when the listing is complete (or nobody wants more of it), UNKNOWN when rows are missing.
 
         Raises:
-            ConditionFailed: whether an object belongs to the answer depends on a condition that has no value.
+            ConditionFailed: whether an object belongs to the answer depends on a condition that has no value, and it
+                is not to be left out.
             AuthzError: whatever the budget raises.
 
         """
@@ -101,7 +106,10 @@ class ListObjects:
     def _judge(self, object_: int) -> Value:
         value = self._evaluation.value(self._scope.binder.bind(self._reverse.root), object_)
         if value is CONDITIONAL:
-            raise condition_failed(self._scope)
+            self.left_out = condition_failed(self._scope)
+            if not self._leaves_out:
+                raise self.left_out
+            return DENIED
         return value
 
     def _start(self, queue: list[_Fact]) -> bool:
@@ -200,13 +208,15 @@ def list_objects(
     relation: str,
     user: str,
     context: Mapping[str, JsonValue],
+    leaves_out: bool = False,
 ) -> ListObjects | None:
     """Prepare a listing; every name in it has been checked against the model.
 
+    With `leaves_out` an object is left out when a condition without a value decides whether it belongs to the answer.
     None when the answer is empty by the model.
     """
     plans = plans_for(model, user_kind(user))
     root = plans.plan(type_, relation)
     if root is None:
         return None
-    return ListObjects(Scope(view, plans, user, context, budget), root, emit)
+    return ListObjects(Scope(view, plans, user, context, budget), root, emit, leaves_out=leaves_out)

@@ -19,6 +19,7 @@ from authz.engine.kleene import ALLOWED, CONDITIONAL, DENIED, UNKNOWN, Value
 from authz.engine.list_objects import Emit
 from authz.engine.naming import Entangled, Naming
 from authz.engine.scope import AbsentNames, Scope
+from authz.errors import ConditionFailed
 from authz.index.rows import View
 from authz.model.compile import CompiledModel
 from authz.model.plan import Plan, plans_for
@@ -28,7 +29,12 @@ from authz.tuples import JsonValue, UserKind, object_type
 class ListUsers:
     """One listing. `run` it; while it says UNKNOWN, fetch the view's missing rows and run it again."""
 
-    def __init__(self, scopes: Callable[[str], Scope], root: Plan, object_: str, emit: Emit) -> None:
+    def __init__(
+        self, scopes: Callable[[str], Scope], root: Plan, object_: str, emit: Emit, *, leaves_out: bool = False
+    ) -> None:
+        self.left_out: ConditionFailed | None = None
+        """Why users may have been left out: a condition on the way has no value."""
+        self._leaves_out = leaves_out
         self._scopes = scopes
         self._emit = emit
         scope = scopes("")
@@ -46,7 +52,7 @@ class ListUsers:
         """ALLOWED when the listing is complete (or nobody wants more of it), UNKNOWN when rows are missing.
 
         Raises:
-            ConditionFailed: a tuple on the way has a condition without a value.
+            ConditionFailed: a tuple on the way has a condition without a value, and nobody is to be left out for it.
             AuthzError: whatever the budget raises.
 
         """
@@ -58,7 +64,7 @@ class ListUsers:
         if self._is_full:
             return ALLOWED
         if is_complete and self._scope.open:
-            raise condition_failed(self._scope)
+            self._leave_out(self._scope)
         return ALLOWED if is_complete else UNKNOWN
 
     def _list_gate(self, gate: GateAt) -> bool:
@@ -72,12 +78,21 @@ class ListUsers:
             else:
                 if named is None:
                     return False
-                self._list([user for user, holds in named.users.items() if holds])
-                self._list([self._everybody] if named.everybody else [])
+                users = [user for user, holds in named.users.items() if holds]
+                users += [self._everybody] if named.everybody else []
+                if self._leaves_out and self._scope.open:
+                    # INVARIANT: what is subtracted under a condition without a value might be subtracted.
+                    return self._list_judged(gate, users)
+                self._list(users)
                 return True
         gathering = self._candidates[gate]
         is_complete = gathering.walk()
-        for user in gathering.users:
+        return self._list_judged(gate, gathering.users) and is_complete
+
+    def _list_judged(self, gate: GateAt, users: Iterable[str]) -> bool:
+        """List those of some users that pass a gate; False when rows are missing."""
+        is_complete = True
+        for user in users:
             value = self._judge(gate, user)
             is_complete &= value is not UNKNOWN
             if value is ALLOWED:
@@ -92,9 +107,15 @@ class ListUsers:
         evaluation = self._judged.get(key) or Evaluation(self._scopes(user))
         value = evaluation.gate(*gate)
         if value is CONDITIONAL:
-            raise condition_failed(evaluation.scope)
+            self._leave_out(evaluation.scope)
         self._judged[key] = evaluation if value is UNKNOWN else None
         return value
+
+    def _leave_out(self, scope: Scope) -> None:
+        """Go on without those whom a condition without a value decides about, or end with its error."""
+        self.left_out = condition_failed(scope)
+        if not self._leaves_out:
+            raise self.left_out
 
     def _list(self, users: Iterable[str]) -> None:
         """Put users into the answer, each once, until no more are wanted."""
@@ -114,10 +135,12 @@ def list_users(
     relation: str,
     kind: UserKind,
     context: Mapping[str, JsonValue],
+    leaves_out: bool = False,
 ) -> ListUsers | None:
     """Prepare a listing of users of a kind (objects of a type, or usersets).
 
-    Every name has been checked against the model. None when the answer is empty by the model.
+    With `leaves_out` only those are listed who have the relation whatever values open conditions might have. Every name
+    has been checked against the model. None when the answer is empty by the model.
     """
     # The plans of a kind serve its typed wildcard too: they hold every edge that names either.
     plans = plans_for(model, kind)
@@ -126,4 +149,10 @@ def list_users(
         return None
     # Nodes found for one user are asked about for another: all scopes must give a name the same id.
     absent = AbsentNames()
-    return ListUsers(lambda user: Scope(view, plans, user, context, budget, absent=absent), root, object_, emit)
+    return ListUsers(
+        lambda user: Scope(view, plans, user, context, budget, absent=absent),
+        root,
+        object_,
+        emit,
+        leaves_out=leaves_out,
+    )

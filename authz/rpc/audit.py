@@ -93,18 +93,19 @@ def _completed(exchange: Exchange, code: str, started_at: datetime, seconds: flo
         len(exchange.payload),
         exchange.response_bytes,
         exchange.header("user-agent"),
-        None if request is None else _body_of(request),
+        None if request is None else _body_of(exchange.method.recorded, request),
     )
 
 
-def _body_of(request: Message) -> Callable[[], JsonValue]:
+def _body_of(recorded: Callable[[Message], Message], request: Message) -> Callable[[], JsonValue]:
     def body() -> JsonValue:
+        may_be_shown = recorded(request)
         try:
-            return _plain(request)
+            return _plain(may_be_shown)
         except SerializeToJsonError:
             # A number that JSON lacks must not keep the body out of the trail.
-            shown = type(request)()
-            shown.CopyFrom(request)
+            shown = type(may_be_shown)()
+            shown.CopyFrom(may_be_shown)
             _spell_numbers(shown)
             return _plain(shown)
 

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from authz.call import Call, Completed, Scope
 from authz.commands.limits import Limits
 from authz.commands.services import Services
+from authz.rpc.reading import parse
 from authz.tuples import TupleKey
 
 Proceed = Callable[["Exchange"], Awaitable[Message | None]]
@@ -21,8 +22,15 @@ Proceed = Callable[["Exchange"], Awaitable[Message | None]]
 Handler = Callable[[Services, "Exchange", Any], Awaitable[Message | None]]
 """Convert, command, convert."""
 
+Reader = Callable[[type[Message], bytes], Message]
+"""Reads a payload as a message; raises `InvalidRequest` when it is none."""
+
 Deadline = Callable[[Limits], float]
 """How many seconds a method may take."""
+
+
+def _whole(request: Message) -> Message:
+    return request
 
 
 class Failure(NamedTuple):
@@ -51,6 +59,10 @@ class Method:
     timeout: Deadline = lambda limits: limits.request_timeout
     grace: float = 0.0
     """Seconds beyond the deadline in which an answer that was cut short may still be sent."""
+    store: str | None = None
+    """The store that requests are about which name none; empty: there is none, and they must. None: not its matter."""
+    recorded: Callable[[Message], Message] = _whole
+    """What of a request may be recorded, where that is not all of it."""
 
     @property
     def path(self) -> str:
@@ -76,6 +88,8 @@ class Exchange:
     payload: bytes
     seconds: float
     """How long the call may take; `call.deadline` is when that ends."""
+    read: Reader = parse
+    """How the chain reads `payload`, once the caller is known."""
     request: Message | None = None
     """The message in `payload`, once the chain has read and validated it."""
     send: Callable[[Message], Awaitable[None]] = _nowhere

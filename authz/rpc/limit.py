@@ -36,7 +36,8 @@ def limit(edge: Edge, method: Method, inner: Proceed) -> Proceed:
 def limit_store(edge: Edge, method: Method, inner: Proceed) -> Proceed:
     """The step: the rate of the store, and what the items of the request cost beyond one."""
     limiter = edge.limiter
-    if limiter is None or "store_id" not in method.request.DESCRIPTOR.fields_by_name:
+    names_store = "store_id" in method.request.DESCRIPTOR.fields_by_name
+    if limiter is None or not (names_store or method.store):
         return inner
     price = price_of(method.name, method.scope, edge.costs)
     admit, work, cost, extra = limiter.admit_store, price.work, price.cost, price.extra

@@ -21,7 +21,7 @@ REQUEST_ID = "x-request-id"
 TRUNCATED = "authz-truncated"
 
 _ids = random.Random()  # noqa: S311 - unique, not secret
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")
 _SHOWN = 64
 _PLAIN = Consistency()
 _FULL = Consistency(Mode.FULLY_CONSISTENT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from authz._proto.authz.v1 import access_pb2, audit_pb2
+from authz._proto.authz.v1 import access_pb2, audit_pb2, authzen_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from authz.call import Scope
 from authz.rpc import access, audit_records, models, questions, stores, tuples
+from authz.rpc.authzen import evaluation, search
 from authz.rpc.exchange import Method
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 SERVICE = pb.DESCRIPTOR.services_by_name["OpenFGAService"].full_name
 ACCESS = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
 AUDIT = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
+AUTHZEN = authzen_pb2.DESCRIPTOR.services_by_name["AuthZenService"].full_name
 
 # A list that was cut at its deadline still has to be sent.
 _LIST_GRACE = 1.0
@@ -106,4 +109,60 @@ _AUDIT: tuple[Method, ...] = (
     Method(AUDIT, "StartCapture", audit_pb2.StartCaptureRequest, audit_records.start_capture, Scope.ADMIN),
     Method(AUDIT, "StopCapture", audit_pb2.StopCaptureRequest, audit_records.stop_capture, Scope.ADMIN),
 )
-METHODS: tuple[Method, ...] = (*_OPENFGA, *_ACCESS, *_AUDIT)
+_AUTHZEN: tuple[Method, ...] = (
+    Method(
+        AUTHZEN,
+        "Evaluation",
+        authzen_pb2.EvaluationRequest,
+        evaluation.evaluation,
+        Scope.CHECK,
+        is_frequent=True,
+        store="",
+    ),
+    Method(
+        AUTHZEN,
+        "Evaluations",
+        authzen_pb2.EvaluationsRequest,
+        evaluation.evaluations,
+        Scope.CHECK,
+        is_frequent=True,
+        store="",
+    ),
+    Method(
+        AUTHZEN,
+        "SubjectSearch",
+        authzen_pb2.SubjectSearchRequest,
+        search.subjects,
+        Scope.CHECK,
+        is_frequent=True,
+        timeout=_users_time,
+        grace=_LIST_GRACE,
+        store="",
+    ),
+    Method(
+        AUTHZEN,
+        "ResourceSearch",
+        authzen_pb2.ResourceSearchRequest,
+        search.resources,
+        Scope.CHECK,
+        is_frequent=True,
+        timeout=_objects_time,
+        grace=_LIST_GRACE,
+        store="",
+    ),
+    Method(
+        AUTHZEN,
+        "ActionSearch",
+        authzen_pb2.ActionSearchRequest,
+        search.actions,
+        Scope.CHECK,
+        is_frequent=True,
+        store="",
+    ),
+)
+METHODS: tuple[Method, ...] = (*_OPENFGA, *_ACCESS, *_AUDIT, *_AUTHZEN)
+
+
+def methods_for(authzen_store: str) -> tuple[Method, ...]:
+    """Every RPC, where calls of AuthZEN that name no store are about this one (the empty text: about none)."""
+    return tuple(replace(each, store=authzen_store) if each.service == AUTHZEN else each for each in METHODS)

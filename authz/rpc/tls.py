@@ -147,16 +147,18 @@ def peer_certificate(context: grpc.aio.ServicerContext[Any, Any]) -> bytes | Non
 
 @lru_cache(maxsize=16_384)
 def peer_address(peer: str) -> str:
-    """The address in grpc's name of a peer, without port: `10.0.0.1`, `2001:db8::1`, or `unix`.
-
-    An IPv4 address that came through an IPv6 socket is that IPv4 address.
-    """
+    """The address in grpc's name of a peer, without port: `10.0.0.1`, `2001:db8::1`, or `unix`."""
     kind, _, rest = unquote(peer).partition(":")
     if kind.startswith(_UNIX):
         return _UNIX
     if not rest:
         return kind
-    host = rest.rpartition(":")[0].removeprefix("[").removesuffix("]") or rest
+    return address_of(rest.rpartition(":")[0].removeprefix("[").removesuffix("]") or rest)
+
+
+@lru_cache(maxsize=16_384)
+def address_of(host: str) -> str:
+    """An address as it is written everywhere here: an IPv4 address that came through an IPv6 socket is that one."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import DecodeError
 from protovalidate import Validator
 
 from authz.errors import InvalidRequest
@@ -22,6 +21,10 @@ if TYPE_CHECKING:
     from authz.rpc.edge import Edge
 
 _validator = Validator()  # keeps the compiled rules of every message that it has seen
+_NO_STORE = (
+    "no store: use `/stores/STORE/access/v1/…`, or let the setting `authzen.store` name the one that `/access/v1/…` is"
+    " about"
+)
 _SHOWN = 64
 _TOO_LONG = ("string.max_len", "string.max_bytes")
 _LENGTH = ("string.min_len", "string.min_bytes", "string.len", *_TOO_LONG)
@@ -77,35 +80,24 @@ def validate(_edge: Edge, method: Method, inner: Proceed) -> Proceed:
     violations(method.request())  # compiles the rules now, so that the first call does not wait for it
 
     async def check(exchange: Exchange) -> Message | None:
-        request: Any = parse(method.request, exchange.payload)
+        request: Any = exchange.read(method.request, exchange.payload)
         broken = violations(request, fail_fast=True)
         if broken:
             raise invalid_field(broken[0])
         exchange.request = request
         if has_store:
-            exchange.store_id = request.store_id
+            exchange.store_id = request.store_id or method.store or ""
         elif has_grant:
             exchange.store_id = request.grant.store_id
+        else:
+            exchange.store_id = method.store or ""
+        if method.store is not None and not exchange.store_id:
+            raise InvalidRequest(_NO_STORE)
         if asked is not None:
             exchange.keys = asked(request)
         return await inner(exchange)
 
     return check
-
-
-def parse(type_: type[Message], payload: bytes) -> Message:
-    """Read a message.
-
-    Raises:
-        InvalidRequest: not this message: wrong wire format, text that is not UTF-8, or nested too deeply.
-
-    """
-    try:
-        return type_.FromString(payload)
-    except DecodeError:
-        raise InvalidRequest(
-            f"the request is not a valid `{type_.DESCRIPTOR.name}` message (or has text that is not UTF-8)"
-        ) from None
 
 
 def invalid_field(violation: Violation) -> InvalidField:

@@ -49,9 +49,9 @@ class Tier(Section):
     """How much work of each class may be asked for: in units, of which a Check costs one (see `costs`)."""
 
     check: Rate = "20000/second"
-    """Check and BatchCheck."""
+    """Check and BatchCheck, and the evaluations of AuthZEN."""
     list: Rate = "5000/second"
-    """ListObjects, StreamedListObjects and ListUsers."""
+    """ListObjects, StreamedListObjects and ListUsers, and the searches of AuthZEN."""
     read: Rate = "5000/second"
     """Calls that read tuples, changes, models and stores."""
     write: Rate = "10000/second"
@@ -68,13 +68,13 @@ class Costs(Section):
     """What calls cost, in units of work. Calls that are not named here cost one."""
 
     check: Cost = 1
-    """One Check."""
+    """One Check, one Evaluation of AuthZEN."""
     batch_check: Cost = 1
-    """Each check of a BatchCheck."""
+    """Each check of a BatchCheck, each evaluation of AuthZEN's Evaluations."""
     list_objects: Cost = 10
-    """ListObjects and StreamedListObjects."""
+    """ListObjects and StreamedListObjects; searches for resources and actions of AuthZEN."""
     list_users: Cost = 10
-    """ListUsers."""
+    """ListUsers, and searches for subjects of AuthZEN."""
     expand: Cost = 5
     """Expand."""
     read: Cost = 2

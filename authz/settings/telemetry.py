@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from authz.settings.types import Name, Seconds, Section, address
+from authz.settings.types import Name, OptionalAddress, Seconds, Section
 
 
 def _endpoint(text: str) -> str:
@@ -18,7 +18,6 @@ def _endpoint(text: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-OptionalAddress = Annotated[str, AfterValidator(lambda text: text and address(text))]
 
 
 class TelemetrySettings(Section):

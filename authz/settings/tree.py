@@ -11,14 +11,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from authz.settings.access import AccessSettings
 from authz.settings.alerts import AlertsSettings
 from authz.settings.audit import AuditSettings
+from authz.settings.authzen import AuthzenSettings
 from authz.settings.datastore import ReplicaSettings
 from authz.settings.deprecations import Deprecations
 from authz.settings.detection import DetectionSettings
+from authz.settings.ext_authz import ExtAuthzSettings
 from authz.settings.index import IndexSettings
 from authz.settings.limits import LimitsSettings
 from authz.settings.telemetry import TelemetrySettings
 from authz.settings.tls import TlsSettings
-from authz.settings.types import Address, Count, Seconds
+from authz.settings.types import Address, Count, OptionalAddress, Seconds
+from authz.settings.web import WebSettings
 
 PREFIX = "AUTHZ_"
 
@@ -37,8 +40,9 @@ class Settings(BaseSettings):
 
     grpc_addr: Address = "127.0.0.1:8081"
     """Where gRPC is served; port 0 picks a free one."""
-    http_addr: Address = "127.0.0.1:8080"
-    """Where HTTP/JSON will be served; this version does not serve it yet and says so: `ready … http=off`."""
+    http_addr: OptionalAddress = "127.0.0.1:8080"
+    """Where HTTP/JSON is served; port 0 picks a free one; empty: nowhere. When nothing is said and the port is taken,
+    the service does without and says so: `ready … http=off`."""
     datastore_uri: str = Field(default="sqlite:///authz.db", repr=False)
     """Which database holds stores, models and tuples: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`."""
     poll_interval: Seconds = 1.0
@@ -117,5 +121,11 @@ class Settings(BaseSettings):
     """Where alerts go."""
     deprecations: Deprecations = Field(default_factory=dict)
     """Which parts of the API are going away, and when."""
+    web: WebSettings = WebSettings()
+    """HTTP/JSON: who may call it from a browser, and how long its clients may take."""
+    authzen: AuthzenSettings = AuthzenSettings()
+    """The Authorization API of AuthZEN: which store it is about, and how much one request may ask."""
+    ext_authz: ExtAuthzSettings = ExtAuthzSettings()
+    """What gateways are told that ask before they forward a request."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """Metrics, traces and health."""

@@ -26,6 +26,7 @@ def address(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(address)]
+OptionalAddress = Annotated[str, AfterValidator(lambda text: text and address(text))]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]

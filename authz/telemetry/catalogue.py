@@ -71,6 +71,7 @@ GROUPS: tuple[tuple[str, tuple[Metric, ...]], ...] = (
             Metric("authz.authorization.refused", _C, "Calls that their principal may not make.", ("class",)),
             Metric("authz.limits.refused", _C, "Calls held back by a limit, by the class of the call.", ("class",)),
             Metric("authz.limits.turned.away", _C, "Calls not let in: too many of one address, or no request came."),
+            Metric("authz.http.turned.away", _C, "The same over HTTP, and connections that were cut or not taken."),
             Metric("authz.limits.failures", _C, "Times that the shared limits could not be asked."),
             Metric("authz.keys.age", _G, "Time since the keys of an issuer were read.", ("issuer",), "s"),
             Metric("authz.certificate.expiry.time", _G, "When a certificate of ours ends, since 1970.", ("use",), "s"),

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_telemetry(
-    settings: TelemetrySettings, *, methods: Sequence[str], clock: Clock, version: str, is_listening: bool = True
+    settings: TelemetrySettings,
+    *,
+    methods: Sequence[str],
+    clock: Clock,
+    version: str,
+    is_listening: bool = True,
+    is_shown: bool = False,
 ) -> AsyncIterator[Telemetry]:
     """Telemetry for as long as the block runs; what is counted by then is delivered at its end.
 
@@ -39,12 +45,13 @@ async def open_telemetry(
         clock: the time.
         version: of the program.
         is_listening: False for a worker, whose supervisor serves the operator's pages.
+        is_shown: whether metrics are shown elsewhere, whatever the settings say.
 
     Raises:
         Unavailable: the address of the operator's pages cannot be opened.
 
     """
-    is_metered = bool(settings.metrics_addr) or settings.metrics_push != "off"
+    is_metered = bool(settings.metrics_addr) or settings.metrics_push != "off" or is_shown
     labels = labels_of(methods)
     calls = Calls(labels.values()) if is_metered else None
     async with AsyncExitStack() as stack:
@@ -104,19 +111,16 @@ def _open_pages(
     telemetry.meter.observe_source("authz.event.loop.lag", monitor.lags.read)
     watching = asyncio.create_task(monitor.watch_forever())
     stack.push_async_callback(_end, watching)
-    if not settings.metrics_addr:
-        return
     from authz.telemetry.pages import pages_of, worker_pages_of
 
-    if is_listening:
+    make = pages_of if is_listening else worker_pages_of
+    telemetry.pages = make(telemetry.meter, telemetry.readiness, monitor, settings.max_loop_lag)
+    if is_listening and settings.metrics_addr:
         from authz.telemetry.listener import Listener
 
-        pages = pages_of(telemetry.meter, telemetry.readiness, monitor, settings.max_loop_lag)
-        listener = Listener(settings.metrics_addr, pages)
+        listener = Listener(settings.metrics_addr, telemetry.pages)
         telemetry.address = listener.open()
         stack.push_async_callback(asyncio.to_thread, listener.close)
-    else:
-        telemetry.pages = worker_pages_of(telemetry.meter, telemetry.readiness, monitor, settings.max_loop_lag)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

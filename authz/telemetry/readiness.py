@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 
 import structlog
 
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Readiness:
-    """The checks of all parts. `state` is asked on the listener's event loop; probes run on that of the service."""
+    """The checks of all parts. `state` is asked on any event loop; probes run on that of the service."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -46,7 +47,7 @@ class Readiness:
 
 
 class _Probed:
-    """A probe and its last outcome. Used on the event loop of the listener."""
+    """A probe and its last outcome. Asked on the event loops of the listener and of the service, each for itself."""
 
     def __init__(
         self, name: str, probe: Probe, loop: asyncio.AbstractEventLoop, monotonic: Callable[[], float]
@@ -57,17 +58,19 @@ class _Probed:
         self._monotonic = monotonic
         self._asked = float("-inf")
         self._outcome = ""
-        self._running: asyncio.Future[str] | None = None
+        self._running: dict[asyncio.AbstractEventLoop, asyncio.Future[str]] = {}
 
     async def outcome(self) -> str:
         """The last outcome, or a new one; all who ask meanwhile share it."""
-        if self._running is None and self._monotonic() - self._asked >= KEPT_SECONDS:
-            self._running = asyncio.ensure_future(self._renew())
-            self._running.add_done_callback(self._finish)
-        return self._outcome if self._running is None else await asyncio.shield(self._running)
+        loop = asyncio.get_running_loop()
+        running = self._running.get(loop)
+        if running is None and self._monotonic() - self._asked >= KEPT_SECONDS:
+            running = self._running[loop] = asyncio.ensure_future(self._renew())
+            running.add_done_callback(partial(self._finish, loop))
+        return self._outcome if running is None else await asyncio.shield(running)
 
-    def _finish(self, done: asyncio.Future[str]) -> None:
-        self._running = None
+    def _finish(self, loop: asyncio.AbstractEventLoop, done: asyncio.Future[str]) -> None:
+        del self._running[loop]
         if not done.cancelled():
             self._outcome, self._asked = done.result(), self._monotonic()
 

@@ -32,7 +32,7 @@ class Telemetry:
         self.address = ""
         """HOST:PORT of the operator's pages; empty when there are none, or another process serves them."""
         self.pages: Mapping[str, Page] = {}
-        """The pages for a process that serves them for this one."""
+        """The operator's pages, for those who serve them: the listener, the supervisor, HTTP."""
         self._labels = labels
         self._calls = calls
         self._traces = traces

@@ -8,31 +8,24 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Iterator, MutableSequence
+from collections.abc import Awaitable, Iterable, Iterator, MutableSequence
 from contextlib import AsyncExitStack
 from itertools import cycle
 from multiprocessing.connection import Connection
 from typing import Any
 
-import grpc
-
 from benchmarks.driver.flips import ASK, TOKEN, Flips, Reply
-from benchmarks.driver.items import METHODS, SERVICE, Item, Script, differs, read
+from benchmarks.driver.grpc_wire import GrpcWire
+from benchmarks.driver.http_wire import HttpWire
+from benchmarks.driver.items import METHODS, Item, Script, differs, read
 from benchmarks.driver.job import Job, Times
 from benchmarks.driver.loops import closed_loop, open_loop, poisson
 from benchmarks.driver.tally import RIGHT, Counted, Outcome, Tally, Window
 from benchmarks.driver.timer import Timer
+from benchmarks.driver.wire import CONNECT_SECONDS, Wire, unreachable
 from benchmarks.extras import BenchmarkError
 
-CONNECT_SECONDS = 30.0
 _TELL_SECONDS = 0.2
-_OPTIONS = (
-    # Otherwise grpc lets all channels of a process share one connection.
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.enable_retries", 0),
-)
 
 Progress = MutableSequence[int]
 """Calls, errors and wrong answers so far; shared with the process that shows them."""
@@ -86,7 +79,7 @@ async def _carry_out(job: Job, script: Script, pipe: Connection, progress: Progr
     async with AsyncExitStack() as stack:
         caller = Caller(job, share)
         stack.push_async_callback(caller.close)
-        await caller.connect()
+        await caller.connect(script.items[job.part :: job.parts] or script.items)
         pipe.send("ready")
         times = await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
         timer = stack.enter_context(Timer())
@@ -94,58 +87,46 @@ async def _carry_out(job: Job, script: Script, pipe: Connection, progress: Progr
 
 
 class Caller:
-    """Some connections, used in turn."""
+    """Asks over a wire, and compares the answers with the truth."""
 
     def __init__(self, job: Job, connections: int) -> None:
-        metadata = (("authorization", f"Bearer {job.token}"),) if job.token else ()
-        self._metadata = metadata
         self._address = job.address
-        self._timeout = job.call_seconds
-        self._channels = [grpc.aio.insecure_channel(job.address, options=_OPTIONS) for _ in range(connections)]
-        self._calls: dict[str, Iterator[Any]] = {
-            name: cycle([channel.unary_unary(f"{SERVICE}{name}") for channel in self._channels])
-            for name in (*METHODS.values(), "Write")
-        }
+        if job.wire == "http":
+            calls_at_once = connections * (job.load.streams if job.load.loop == "closed" else 1)
+            self._wire: Wire = HttpWire(job.address, job.token, job.call_seconds, calls_at_once)
+        else:
+            self._wire = GrpcWire(job.address, job.token, job.call_seconds, connections)
 
-    async def connect(self) -> None:
-        """Return when all are connected.
+    async def connect(self, items: Iterable[Item]) -> None:
+        """Return when all are connected and all is prepared to ask the items.
 
         Raises:
             BenchmarkError: they are not in time.
 
         """
+        self._wire.prepare((METHODS[item.operation], item.payload) for item in items)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
-        except TimeoutError:
-            raise BenchmarkError(f"no connection to {self._address} within {CONNECT_SECONDS:g} s") from None
+                await self._wire.connect()
+        except (TimeoutError, OSError):
+            raise unreachable(self._address) from None
 
     async def ask(self, item: Item) -> Outcome:
         """Ask, and compare the answer with the truth."""
-        try:
-            answer = await next(self._calls[METHODS[item.operation]])(
-                item.payload, timeout=self._timeout, metadata=self._metadata
-            )
-        except grpc.aio.AioRpcError as error:
-            return Outcome(error=error.code().name)
-        wrong = differs(item, answer)
+        called = await self._wire.call(METHODS[item.operation], item.payload)
+        if called.error:
+            return Outcome(error=called.error)
+        wrong = differs(item, called.answer)
         return Outcome(wrong=wrong) if wrong else RIGHT
 
     async def call(self, method: str, payload: bytes, demand: str) -> Reply:
         """Call a method with a demand on consistency."""
-        metadata = (*self._metadata, (ASK, demand)) if demand else self._metadata
-        call = next(self._calls[method])(payload, timeout=self._timeout, metadata=metadata)
-        try:
-            answer = await call
-        except grpc.aio.AioRpcError as error:
-            return Reply(error=error.code().name)
-        found = dict(await call.initial_metadata())
-        return Reply(answer, str(found.get(TOKEN, "")))
+        called = await self._wire.call(method, payload, (ASK, demand) if demand else None)
+        return Reply(called.answer, called.beside.get(TOKEN, ""), called.error)
 
     async def close(self) -> None:
         """Let go of the connections."""
-        for channel in self._channels:
-            await channel.close(None)
+        await self._wire.close()
 
 
 class _Run:

@@ -39,6 +39,8 @@ class Job(NamedTuple):
     token: str = ""
     """Sent as bearer token, if any."""
     call_seconds: float = 10.0
+    wire: Literal["grpc", "http"] = "grpc"
+    """How it is asked."""
     fresh: bool = True
     """Whether the server promises that a write is seen by every check after its acknowledgement."""
 

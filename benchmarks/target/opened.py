@@ -114,7 +114,7 @@ class Opener:
         database = self._databases.process_id if variant.database == "postgresql" else None
         return Opened(
             variant,
-            server.address,
+            server.http_address if variant.wire == "http" else server.address,
             seeded.place,
             proof.token,
             beginning,

@@ -28,7 +28,7 @@ START_SECONDS = 600.0
 STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.002
 _SHOWN_LOG = 2_000
-_READY = re.compile(r"^ready grpc=(\S+)", re.MULTILINE)
+_READY = re.compile(r"^ready grpc=(\S+) http=(\S+)", re.MULTILINE)
 _UNKNOWN = re.compile(r"^warning: no setting belongs to the variable (\S+)", re.MULTILINE)
 _UNLIMITED = dict.fromkeys(("check", "list", "read", "write", "model", "admin"), "999999999/second")
 _LEVEL = ("authz_index_stores", "authz_index_partial")
@@ -58,7 +58,7 @@ class Server:
         self._begun = begun
         self._metrics = metrics
         self._workers = workers
-        self.address = ""
+        self.address = self.http_address = ""
         self.ready_seconds = 0.0
         """From the start of the process to its ready line."""
 
@@ -79,7 +79,8 @@ class Server:
             text = self._log.read_text(errors="replace")
             ready = _READY.search(text)
             if ready:
-                self.address, self.ready_seconds = ready[1], time.monotonic() - self._begun
+                self.address, self.http_address = ready[1], ready[2]
+                self.ready_seconds = time.monotonic() - self._begun
                 self._complain_of_unknown(text)
                 return
             if self._process.poll() is not None:

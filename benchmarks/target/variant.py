@@ -9,8 +9,10 @@ from benchmarks.extras import BenchmarkError
 
 Database = Literal["sqlite", "postgresql"]
 Auth = Literal["none", "key", "jwt"]
+Wire = Literal["grpc", "http"]
 DATABASES: tuple[Database, ...] = get_args(Database)
 AUTHS: tuple[Auth, ...] = get_args(Auth)
+WIRES: tuple[Wire, ...] = get_args(Wire)
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -20,6 +22,8 @@ class Variant(NamedTuple):
     name: str
     database: Database = "sqlite"
     auth: Auth = "none"
+    wire: Wire = "grpc"
+    """How the driver asks it."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of `authz serve` by name, as `transport`, `workers`, `index-budget` or `audit.sinks`."""
     target: str = ""
@@ -67,6 +71,8 @@ def with_setting(variant: Variant, key: str, value: str) -> Variant:
         return variant._replace(database=_one_of(DATABASES, "database", value))
     if name == "auth":
         return variant._replace(auth=_one_of(AUTHS, "authentication", value))
+    if name == "wire":
+        return variant._replace(wire=_one_of(WIRES, "wire", value))
     if name == "workers" and (not value.isdecimal() or not 1 <= int(value) <= 64):
         raise BenchmarkError(f"workers are a number from 1 to 64, got `{value}`")
     return variant._replace(settings=tuple({**dict(variant.settings), name: value}.items()))

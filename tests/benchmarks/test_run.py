@@ -18,7 +18,7 @@ from benchmarks.plan import SUITES, Pace, Scene, Wish, measurements, minutes, sc
 from benchmarks.progress import Progress
 from benchmarks.results import read
 from benchmarks.session import measure
-from benchmarks.target.variant import Variant, parse_variant
+from benchmarks.target.variant import Variant, Wire, parse_variant
 from benchmarks.workloads.size import Size
 from tests.support.server import running_server
 
@@ -35,9 +35,10 @@ def _measure(tmp_path: Path, *variants: Variant, scene: Scene = TINIEST) -> int:
 
 
 @pytest.mark.ops
-def test_a_run_measures_a_real_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wire", ["grpc", "http"])
+def test_a_run_measures_a_real_server(tmp_path: Path, wire: Wire) -> None:
     """Checks, batches, lists and writes are answered rightly by a server that the run starts, and all is measured."""
-    assert _measure(tmp_path, Variant("own", auth="jwt"), scene=TINY) == DONE
+    assert _measure(tmp_path, Variant("own", auth="jwt", wire=wire), scene=TINY) == DONE
     results = read(tmp_path / "out.json")
     assert results.problems == []
     assert results.command == ["--quick"]

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from google.protobuf.message import Message
 
-from authz._proto.authz.v1 import access_pb2, audit_pb2
+from authz._proto.authz.v1 import access_pb2, audit_pb2, authzen_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from authz.commands.services import Services
 from authz.errors import AuthzError, Bug, Kind, StoreNotFound
@@ -68,6 +68,7 @@ async def test_every_rpc_of_the_interface_is_served() -> None:
         *pb.DESCRIPTOR.services_by_name.values(),
         *access_pb2.DESCRIPTOR.services_by_name.values(),
         *audit_pb2.DESCRIPTOR.services_by_name.values(),
+        *authzen_pb2.DESCRIPTOR.services_by_name.values(),
     ]
     expected = {
         (service.full_name, rpc.name, rpc.input_type.full_name, rpc.server_streaming)

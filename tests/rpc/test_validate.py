@@ -13,7 +13,8 @@ from protovalidate import Validator
 from authz._proto.openfga.v1 import authzmodel_pb2, openfga_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
 from authz.errors import InvalidRequest
-from authz.rpc.validate import InvalidField, invalid_field, parse, shown
+from authz.rpc.reading import parse
+from authz.rpc.validate import InvalidField, invalid_field, shown
 from tests.rpc.support import UNKNOWN_ID
 
 _ULID = "`^[ABCDEFGHJKMNPQRSTVWXYZ0-9]{26}$`"

@@ -148,7 +148,7 @@ async def test_calls_while_the_server_drains(tmp_path: Path, issuer: LocalIssuer
             request = audit_pb2.QueryRecordsRequest(follow=True, principal="nobody").SerializeToString()
             stream = channel.unary_stream("/authz.v1.AuditService/QueryRecords")(request, metadata=sent)
             await asyncio.sleep(0.2)
-            draining = asyncio.create_task(secured.service.server.drain(0.5))
+            draining = asyncio.create_task(secured.service.listeners.grpc.drain(0.5))
             await asyncio.sleep(0.02)
             refused = channel.unary_unary(CHECK)(b"", metadata=[*sent[:1], ("x-request-id", "drain-2")])
             with pytest.raises(grpc.aio.AioRpcError):

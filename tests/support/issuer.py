@@ -1,4 +1,5 @@
-"""An authorization server on loopback, built from authlib: discovery, keys, tokens for clients with `private_key_jwt`.
+"""An authorization server on loopback, built from authlib: discovery, keys, tokens for clients with `private_key_jwt`
+or with a secret.
 
 For tests of authentication and of whole services. Its keys rotate, and its documents can fail in every way that servers
 of others do.
@@ -46,6 +47,8 @@ class Client(ClientMixin):  # type: ignore[misc]
     key: Any
     is_bound: bool = False
     """Whether its tokens are bound to the certificate of its connection (RFC 8705)."""
+    secret: str = ""
+    """With one it proves itself by that."""
 
     def get_client_id(self) -> str:
         """Its name."""
@@ -56,8 +59,12 @@ class Client(ClientMixin):  # type: ignore[misc]
         return " ".join(word for word in (scope or self.scope).split() if word in self.scope.split())
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        """It proves itself by a signed assertion only."""
-        return method == "private_key_jwt"
+        """It proves itself by its secret if it has one, else by a signed assertion only."""
+        return method == ("client_secret_post" if self.secret else "private_key_jwt")
+
+    def check_client_secret(self, secret: str) -> bool:
+        """Whether this is its secret."""
+        return bool(self.secret) and secret == self.secret
 
     def check_grant_type(self, grant_type: str) -> bool:
         """It acts for itself."""
@@ -85,7 +92,7 @@ class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]
 
 
 class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
-    TOKEN_ENDPOINT_AUTH_METHODS = ("private_key_jwt",)
+    TOKEN_ENDPOINT_AUTH_METHODS = ("private_key_jwt", "client_secret_post")
 
 
 class _Tokens(JWTBearerTokenGenerator):  # type: ignore[misc]

@@ -30,17 +30,19 @@ STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 _SHOWN_LOG = 4000
 
-_READY = re.compile(r"^ready grpc=(\S+)", re.MULTILINE)
+_READY = re.compile(r"^ready grpc=(\S+) http=(\S+)", re.MULTILINE)
+_OFF = "off"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that answers at `address`; its standard error is in `log`."""
+    """A server that answers gRPC at `address` and HTTP at `http`, if it does; its standard error is in `log`."""
 
     address: str
     process: subprocess.Popen[bytes]
     log: Path
+    http: str = ""
 
     def stop(self) -> int:
         """Ask it to drain and to end; returns its exit code, -9 when it had to be killed."""
@@ -82,7 +84,8 @@ def start_server(folder: Path, settings: Mapping[str, object] | None = None) -> 
             stdin=subprocess.DEVNULL,
             stderr=stream,
         )
-    return RunningServer(_address_when_ready(process, log), process, log)
+    grpc, http = _addresses_when_ready(process, log)
+    return RunningServer(grpc, process, log, http)
 
 
 @contextmanager
@@ -107,12 +110,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-def _address_when_ready(process: subprocess.Popen[bytes], log: Path) -> str:
+def _addresses_when_ready(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
+    """Of gRPC, and of HTTP: empty when that is not served."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         ready = _READY.search(log.read_text(errors="replace"))
         if ready:
-            return ready[1]
+            return ready[1], "" if ready[2] == _OFF else ready[2]
         if process.poll() is not None:
             raise AssertionError(f"the server ended with {process.returncode}: {_end_of(log)}")
         time.sleep(_POLL_SECONDS)

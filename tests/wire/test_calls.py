@@ -129,7 +129,7 @@ async def test_answers_carry_model_token_and_request_id(client: Client) -> None:
     assert (await call).allowed
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a;b"])
+@pytest.mark.parametrize("given", ["", "x" * 129, " "])
 async def test_an_odd_request_id_is_replaced(client: Client, given: str) -> None:
     """
     A request id that is unfit for logs is not echoed.

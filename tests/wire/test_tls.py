@@ -301,4 +301,4 @@ def test_the_service_and_its_program(tmp_path: Path) -> None:
         assert run_cli("store", "list", *flags, "--tls-cert", client.cert).code == 2
         assert run_cli("store", "list", *flags, "--tls-cert", client.cert, "--tls-key", client.key).code == 0
         foreign = [line for line in server.log.read_text().splitlines() if not line.startswith("{")]
-        assert foreign == [f"ready grpc={server.address} http=off"]
+        assert foreign == [f"ready grpc={server.address} http={server.http}"]

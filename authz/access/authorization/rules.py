@@ -85,6 +85,14 @@ _AUDIT = {
     "StartCapture": _ADMINISTER,
     "StopCapture": _ADMINISTER,
 }
+_AUTHZEN = {
+    "Evaluation": _CHECK,
+    "Evaluations": _CHECK,
+    "SubjectSearch": _CHECK,
+    "ResourceSearch": _CHECK,
+    "ActionSearch": _CHECK,
+}
+_GATEWAY = {"Check": _CHECK}
 
 RULES: MappingProxyType[str, Rule] = MappingProxyType(
     {
@@ -93,6 +101,8 @@ RULES: MappingProxyType[str, Rule] = MappingProxyType(
             ("openfga.v1.OpenFGAService", _OPENFGA),
             ("authz.v1.AccessService", _ACCESS),
             ("authz.v1.AuditService", _AUDIT),
+            ("authz.v1.AuthZenService", _AUTHZEN),
+            ("envoy.service.auth.v3.Authorization", _GATEWAY),
         )
         for name, rule in rules.items()
     }

@@ -32,7 +32,9 @@ _OF_SCOPE = MappingProxyType(
         Scope.ADMIN: Work.ADMIN,
     }
 )
-_LISTS = frozenset({"ListObjects", "StreamedListObjects", "ListUsers"})
+_LISTS = frozenset(
+    {"ListObjects", "StreamedListObjects", "ListUsers", "SubjectSearch", "ResourceSearch", "ActionSearch"}
+)
 # By the name of the method: which cost it has, and whether it has it once more for every further item.
 _COSTS = MappingProxyType(
     {
@@ -41,6 +43,11 @@ _COSTS = MappingProxyType(
         "ListObjects": ("list_objects", False),
         "StreamedListObjects": ("list_objects", False),
         "ListUsers": ("list_users", False),
+        "Evaluation": ("check", False),
+        "Evaluations": ("batch_check", True),
+        "SubjectSearch": ("list_users", False),
+        "ResourceSearch": ("list_objects", False),
+        "ActionSearch": ("list_objects", False),
         "Expand": ("expand", False),
         "Read": ("read", False),
         "ReadChanges": ("read", False),

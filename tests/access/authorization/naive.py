@@ -8,6 +8,7 @@ from authz.access.authorization.grants import Grant
 from authz.call import Principal
 
 CHECK = {"Check", "BatchCheck", "ListObjects", "StreamedListObjects", "ListUsers"}
+CHECK |= {"Evaluation", "Evaluations", "SubjectSearch", "ResourceSearch", "ActionSearch"}
 MANAGE = {"UpdateStore", "DeleteStore", "Grant", "Withdraw", "ListGrants"}
 MODEL = {"WriteAuthorizationModel", "WriteAssertions"}
 ORDER = {"RevokeTokens", "Suspend", "Lift", "ListDirectives", "StartCapture", "StopCapture"}

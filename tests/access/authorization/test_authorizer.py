@@ -206,6 +206,7 @@ async def test_the_system_store_is_out_of_reach(world: World, name: str) -> None
     reading = {
         "Read", "Check", "BatchCheck", "Expand", "ListObjects", "StreamedListObjects", "ListUsers", "ReadChanges",
         "ReadAuthorizationModels", "ReadAuthorizationModel", "ReadAssertions", "GetStore", "QueryRecords",
+        "Evaluation", "Evaluations", "SubjectSearch", "ResourceSearch", "ActionSearch",
     }  # fmt: skip
     method = BY_NAME[name]
     fields = method.request.DESCRIPTOR.fields_by_name

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
 ANNE = principal("corp/anne")
 ALL = set(BY_NAME)
 CHECKS = {"Check", "BatchCheck", "ListObjects", "StreamedListObjects", "ListUsers"}
+CHECKS |= {"Evaluation", "Evaluations", "SubjectSearch", "ResourceSearch", "ActionSearch"}
 READS = {
     "Read",
     "Expand",

@@ -1,0 +1,1 @@
+"""Programs of others that speak to OpenFGA, unchanged: the SDKs for Python and JavaScript, and the command line."""
