@@ -26,6 +26,12 @@ def test_imports_go_down_only() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("package", ["authz", "schema_dsl"])
+def test_types_are_for_others_too(package: str) -> None:
+    """Without this mark (PEP 561) type checkers of programs that use the package see none of its types."""
+    assert (ROOT / package / "py.typed").is_file()
+
+
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_file_is_small_and_says_what_it_is_for(path: Path) -> None:
     """No file grows beyond the limit, and each begins with its role."""

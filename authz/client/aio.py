@@ -50,6 +50,10 @@ class AsyncConnection:
 
         """
         running = Running(self.core, call, carried, consistency, timeout)
+        with running:
+            return await self._run(running, call)
+
+    async def _run(self, running: Running[T], call: Call[T]) -> T:
         method = getattr(self._opened(), call.method)
         while True:
             metadata = running.metadata(await self._token(running.attempts.left()))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from authz.client.calls import TRUNCATED, Call, Placed
 from authz.client.carried import Carried
 from authz.client.credentials import source_of
-from authz.client.errors import DeadlineExceeded, Truncated, Unauthenticated, Unusable
+from authz.client.errors import ClientError, DeadlineExceeded, Truncated, Unauthenticated, Unusable
 from authz.client.failures import failure_of
 from authz.client.questions import Place
 from authz.client.retries import Attempts, RetryBudget, RetryPolicy
@@ -120,10 +120,21 @@ class Running(Generic[T]):
         )
         self._core = core
         self._token = ""
+        self._is_out = False
+
+    def __enter__(self) -> None:
+        """The call goes on until it is answered, or an error ends it."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Whatever the error is about, an attempt before it, or one that it cut short, may have changed something."""
+        is_open = self._is_out or self.attempts.may_have_applied
+        if is_open and self.placed.call.is_change and isinstance(error, ClientError):
+            error.may_have_applied = True
 
     def metadata(self, token: str) -> tuple[tuple[str, str], ...]:
-        """What travels beside the request; `token` is the access token, or empty."""
+        """What travels beside the request, which leaves now; `token` is the access token, or empty."""
         self._token = token
+        self._is_out = True
         proof = (("authorization", f"Bearer {token}"),) if token else ()
         return (*proof, *self.placed.metadata(), *trace_metadata())
 
@@ -134,6 +145,7 @@ class Running(Generic[T]):
             ClientError: there is to be none.
 
         """
+        self._is_out = False
         call, placed = self.placed.call, self.placed
         problem = failure_of(error, self._core.target.shown, is_write=call.is_change, has_token=placed.has_token)
         if has_begun:

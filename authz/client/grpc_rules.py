@@ -53,13 +53,15 @@ class Rules:
         return found
 
 
-def field_of(message: Message, path: str) -> object:
-    """A field of a message by its path; None when it is not set.
+def field_of(message: Message | None, path: str) -> object:
+    """A field of a message by its path; None when it is not set, or there is no message.
 
     Raises:
         Misconfigured: there is no such field, or it is not one text or whole number.
 
     """
+    if message is None:
+        return None
     *parents, last = path.split(".")
     for parent in parents:
         if _field(message, parent, path).message_type is None:

@@ -9,7 +9,8 @@
 `{document.id}` is a field of the request message: text or a whole number, not repeated. `subject` finds the user
 (`type:id`) in the `ServicerContext`: out of what the transport has verified, such as `context.auth_context()`, or what
 an interceptor before this one has. A method without a rule is refused unless it is named as `public`. Of a method that
-takes a stream every message is decided on before the handler gets it.
+takes a stream every message is decided on before the handler gets it; the handler begins after the first was allowed,
+as it could answer before it reads, and an empty stream is refused if the object stands in its messages.
 
 Answers: UNAUTHENTICATED without a user, PERMISSION_DENIED (NOT_FOUND with `hide`) without the relation, UNAVAILABLE
 while there is no decision, INTERNAL when the program asks for what cannot be.
@@ -19,7 +20,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -85,7 +87,14 @@ class AuthorizationInterceptor(grpc.ServerInterceptor):
                     decide(request, context)
                     yield request
 
-            return lambda requests, context: inner(decided(requests, context), context)
+            def guarded(requests: Iterator[Any], context: Any) -> Any:
+                allowed = decided(requests, context)
+                first = list(itertools.islice(allowed, 1))
+                if not first:
+                    decide(None, context)
+                return inner(itertools.chain(first, allowed), context)
+
+            return guarded
 
         return _rewired(handler, on_stream if handler.request_streaming else on_message)
 
@@ -93,7 +102,11 @@ class AuthorizationInterceptor(grpc.ServerInterceptor):
         guard = self._guard
         try:
             need = self._rules.need(method)
-            user = guard.user(guard.subject(context))
+            try:
+                found = guard.subject(context)
+            except Exception as error:  # noqa: BLE001 - it is the program's own
+                _refuse(guard, error, context)
+            user = guard.user(found)
             name = guard.named(need.template, functools.partial(field_of, request))
             try:
                 left = _time(context, self._client.timeout)
@@ -138,8 +151,12 @@ class AsyncAuthorizationInterceptor(grpc.aio.ServerInterceptor):
         guard = self._guard
         try:
             need = self._rules.need(method)
-            found = guard.subject(context)
-            user = guard.user(await found if inspect.isawaitable(found) else found)
+            try:
+                found = guard.subject(context)
+                found = await found if inspect.isawaitable(found) else found
+            except Exception as error:  # noqa: BLE001 - it is the program's own
+                _refuse(guard, error, context)
+            user = guard.user(found)
             name = guard.named(need.template, functools.partial(field_of, request))
             try:
                 left = _time(context, self._client.timeout)
@@ -154,21 +171,36 @@ class AsyncAuthorizationInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Reading:
-    """The context of a call that streams: what its handler reads from here is decided on too."""
+    """The context of a call that streams: each of its messages is decided on, whichever way the handler reads them."""
 
     def __init__(self, context: Any, decide: Callable[[Any, Any], Awaitable[None]]) -> None:
         self._context = context
         self._decide = decide
+        self._first: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
+    async def begin(self) -> None:
+        """Decide on the first message, or on there being none: the handler could answer before it reads."""
+        message = await self.read()
+        if message is grpc.aio.EOF:
+            await self._decide(None, self._context)
+        self._first = [message]
+
     async def read(self) -> Any:
         """The next message."""
+        if self._first:
+            return self._first.pop()
         message = await self._context.read()
         if message is not grpc.aio.EOF:
             await self._decide(message, self._context)
         return message
+
+    async def messages(self) -> AsyncIterator[Any]:
+        """All messages."""
+        while (message := await self.read()) is not grpc.aio.EOF:
+            yield message
 
 
 def _guarded(decide: Callable[[Any, Any], Awaitable[None]], is_stream: bool, inner: Any) -> Any:  # noqa: FBT001
@@ -178,7 +210,9 @@ def _guarded(decide: Callable[[Any, Any], Awaitable[None]], is_stream: bool, inn
         if not is_stream:
             await decide(request, context)
             return request, context
-        return _decided(decide, request, context), _Reading(context, decide)
+        reading = _Reading(context, decide)
+        await reading.begin()
+        return reading.messages(), reading
 
     if inspect.isasyncgenfunction(inner):
 
@@ -197,14 +231,6 @@ def _guarded(decide: Callable[[Any, Any], Awaitable[None]], is_stream: bool, inn
     return coroutine
 
 
-async def _decided(
-    decide: Callable[[Any, Any], Awaitable[None]], requests: AsyncIterator[Any], context: Any
-) -> AsyncIterator[Any]:
-    async for request in requests:
-        await decide(request, context)
-        yield request
-
-
 def _rewired(handler: Any, wrap: Callable[[Any], Any]) -> Any:
     """The same handler with its function wrapped."""
     kinds = {
@@ -215,6 +241,13 @@ def _rewired(handler: Any, wrap: Callable[[Any], Any]) -> Any:
     }
     name, make = kinds[handler.request_streaming, handler.response_streaming]
     return make(wrap(getattr(handler, name)), handler.request_deserializer, handler.response_serializer)
+
+
+def _refuse(guard: Guard, error: Exception, context: Any) -> NoReturn:
+    """No user is found. What gRPC would tell the caller is the text of the error, which may hold a secret."""
+    if context.code():  # the call was ended there, by `context.abort`
+        raise error
+    guard.refuse(error)
 
 
 def _time(context: Any, longest: float) -> float:

@@ -10,22 +10,20 @@ from __future__ import annotations
 import base64
 import json
 import re
-import ssl
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from authz.addresses import is_loopback_host
 from authz.client.credentials import check_usable
 from authz.client.errors import NoCredentials
+from authz.client.fetching import MAX_ANSWER_BYTES, Fetcher, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MAX_ANSWER_BYTES = 256 * 1024
 _ASSUMED_LIFETIME = 300.0
 _LONGEST_EARLY = 60.0
 _EARLY_PART = 0.2
@@ -73,7 +71,7 @@ class ClientCredentials:
         self._secret = secret
         self._is_basic = auth == "basic"
         self._form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {}), **(extra or {})}
-        self._opener = _opener(url, ca)
+        self._fetcher = Fetcher(url, ca)
         self._clock = clock
         self._fetching = threading.Lock()
         self._held: _Token | None = None
@@ -146,28 +144,15 @@ class ClientCredentials:
     def _asked(self, timeout: float) -> _Token:
         began = self._clock()
         try:
-            with self._opener.open(self._request(), timeout=min(max(timeout, 0.001), _FETCH_SECONDS)) as answer:
-                raw = self._read(answer, began + timeout)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise NoCredentials(f"the token endpoint answered {error.code}{_code_in(error)}") from None
+            raw = self._fetcher.fetch(self._request(), min(max(timeout, 0.001), _FETCH_SECONDS))
+        except Refusal as refusal:
+            raise NoCredentials(f"the token endpoint answered {refusal.status}{_code_in(refusal.body)}") from None
         except (OSError, ValueError) as error:
             # ValueError: http.client on malformed answers. Neither shows what was sent.
             raise NoCredentials(f"the token endpoint cannot be reached: {type(error).__name__}") from None
         except Exception as error:  # noqa: BLE001 - http.client has exceptions of its own
             raise NoCredentials(f"the token endpoint failed: {type(error).__name__}") from None
         return _token_in(raw, began)
-
-    def _read(self, answer: Any, ends: float) -> bytes:
-        raw = b""
-        while len(raw) <= MAX_ANSWER_BYTES:
-            part = answer.read1(MAX_ANSWER_BYTES)
-            if not part:
-                break
-            raw += part
-            if self._clock() > ends:
-                raise TimeoutError
-        return raw
 
     def _request(self) -> urllib.request.Request:
         secret = self._secret if isinstance(self._secret, str) else self._secret()
@@ -181,22 +166,6 @@ class ClientCredentials:
         return urllib.request.Request(self._url, urllib.parse.urlencode(form).encode(), headers)  # noqa: S310 - checked
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The secret goes to the endpoint that was named, and to no other."""
-
-    def redirect_request(self, *_args: Any, **_named: Any) -> None:
-        """Never."""
-        return
-
-
-def _opener(url: str, ca: bytes | None) -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context(cadata=ca.decode("ascii") if ca else None)
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirects(), urllib.request.HTTPSHandler(context=context)]
-    if is_loopback_host(urllib.parse.urlsplit(url).hostname or ""):
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
-
-
 def _checked_url(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
@@ -207,10 +176,10 @@ def _checked_url(url: str) -> str:
     return url
 
 
-def _code_in(error: urllib.error.HTTPError) -> str:
+def _code_in(body: bytes) -> str:
     """The error code of RFC 6749, section 5.2, if there is one; descriptions are not shown."""
     try:
-        code = json.loads(error.read(MAX_ANSWER_BYTES))["error"]
+        code = json.loads(body)["error"]
     except Exception:  # noqa: BLE001 - the body is anything
         return ""
     return f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""

@@ -101,7 +101,8 @@ class Attempts:
         self._ends = clock() + timeout
         self._made = 0
         self._can_renew = can_renew
-        self._may_have_applied = False
+        self.may_have_applied = False
+        """Whether an attempt that failed may have changed something."""
 
     def left(self) -> float:
         """Seconds that the next attempt may take.
@@ -112,7 +113,7 @@ class Attempts:
         """
         left = self._ends - self._clock()
         if left <= 0:
-            raise DeadlineExceeded("the time of the call has passed", may_have_applied=self._may_have_applied)
+            raise DeadlineExceeded("the time of the call has passed", may_have_applied=self.may_have_applied)
         return left
 
     def failed(self, error: ClientError) -> float:
@@ -123,7 +124,7 @@ class Attempts:
 
         """
         self._made += 1
-        self._may_have_applied = error.may_have_applied = self._may_have_applied or error.may_have_applied
+        self.may_have_applied = error.may_have_applied = self.may_have_applied or error.may_have_applied
         if isinstance(error, Unauthenticated) and self._can_renew:
             self._can_renew = False
             return 0.0

@@ -47,6 +47,10 @@ class Connection:
 
         """
         running = Running(self.core, call, carried, consistency, timeout)
+        with running:
+            return self._run(running, call)
+
+    def _run(self, running: Running[T], call: Call[T]) -> T:
         method = getattr(self._opened(), call.method)
         while True:
             try:

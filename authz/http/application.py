@@ -126,6 +126,8 @@ class Application:
         own = {b"content-type": shown.content_type.encode("ascii")}
         if shown.max_age:
             own[b"cache-control"] = b"public, max-age=%d" % shown.max_age
+        if shown.retry_after:
+            own[b"retry-after"] = b"%d" % shown.retry_after
         headers = [each for each in self._always if each[0] not in own]
         headers += [*own.items(), *_request_id(scope)]
         headers.append((b"content-length", b"%d" % len(shown.body)))

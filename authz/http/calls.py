@@ -36,6 +36,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 _TOO_LARGE = 413
+"""Except for OpenFGA's calls: its SDKs know no such status, and fail in their own way instead of telling the code."""
 _JSON = b"application/json"
 _NO_JSON = "the header `content-type` must be `application/json`"
 _NOT_PLAIN = "the header `content-encoding` is not taken: send the body as it is"
@@ -69,6 +70,7 @@ class Answering:
         self._most = edge.max_message_bytes
         self._print = printer_for(method)
         self._success = success_of(method)
+        self._too_large = None if method.service == SERVICE else _TOO_LARGE
         self._read = read_check if method.path == f"/{SERVICE}/Check" else read_body
         self._takes_certificates = edge.guard is not None and edge.guard.takes_certificates
 
@@ -89,19 +91,21 @@ class Answering:
             headers += took(exchange)
             await _answer(send, self._success, headers, b"{}" if answer is None else self._print(answer))
         elif received.is_too_large and failure.reason == EntityLimitExceeded.reason:
-            await refuse(failure, headers, send, _TOO_LARGE)
+            await refuse(failure, headers, send, self._too_large)
         else:
             await refuse(failure, headers, send)
 
     def _reader(self, found: Found, query: bytes, received: Received) -> Callable[[type[Message], bytes], Message]:
         if received.is_too_large:
             return partial(_raise, EntityLimitExceeded(f"the body is larger than {self._most} bytes"))
+        # A member of the body that is named like a part of a path is not that part.
+        fields = dict.fromkeys(found.route.unsaid, "") | found.fields
         if not found.route.has_body:
-            target = Target(found.fields, query)
+            target = Target(fields, query)
             return lambda type_, _payload: read_query(type_, target)
         if received.problem:
             return partial(_raise, InvalidRequest(received.problem))
-        read, fields = self._read, found.fields
+        read = self._read
         return lambda type_, payload: read(type_, payload, fields)
 
     async def _stream(self, exchange: Exchange, send: Send) -> None:

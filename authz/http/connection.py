@@ -143,7 +143,8 @@ class Connection(HttpToolsProtocol):
         """A header is there, or a trailer, which could say what no header may: it is counted and left out."""
         self._count(len(name) + len(value) + _SEPARATORS)
         if self._is_in_head:
-            super().on_header(name, value)
+            # The parser leaves the white space behind a value, which is no part of it (RFC 9110, section 5.5).
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """The head of a request is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,9 @@ class Discovery:
         """What is shown at a path; None where there is nothing."""
         if not path.startswith(WELL_KNOWN):
             return None
-        if self._admit is not None and self._admit(peer) is not None:
+        wait = None if self._admit is None else self._admit(peer)
+        if wait is not None:
             body = error_body(RateLimited.reason, "too many calls from this address")
-            return Shown(_TOO_MANY_REQUESTS, JSON, body)
+            return Shown(_TOO_MANY_REQUESTS, JSON, body, retry_after=math.ceil(wait))
         document = self._configuration.at(path.removeprefix(WELL_KNOWN))
         return None if document is None else shown_json(document)._replace(max_age=MAX_AGE)

@@ -18,8 +18,9 @@ from google.protobuf.json_format import ParseDict, ParseError
 from authz.errors import Bug, InvalidRequest
 from authz.rpc.validate import shown
 
-MAX_DEPTH = 100
-"""How deeply JSON may be nested."""
+MAX_DEPTH = 96
+"""How deeply JSON may be nested. Of a message protobuf reads a hundred levels, and what is taken in here must come out
+again in messages that hold it a little deeper."""
 
 Put = Callable[[Any, Any, str, int], None]
 """Puts a value into a message, given its place in the request and how deep that is."""

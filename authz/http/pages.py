@@ -26,6 +26,8 @@ class Shown(NamedTuple):
     body: bytes
     max_age: int = 0
     """For how many seconds it may be kept; 0: not at all."""
+    retry_after: int = 0
+    """After how many seconds to ask again; 0: that is not said."""
 
 
 Page = Callable[[str], Awaitable[Shown]]

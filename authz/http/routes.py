@@ -30,6 +30,8 @@ class Route(NamedTuple):
     method: Method
     has_body: bool
     """Whether the request's body is the message, but for what the path says; without one the query says the rest."""
+    unsaid: frozenset[str] = frozenset()
+    """Fields that the call's other paths give and this one does not: nothing else of a request says them."""
 
 
 class Found(NamedTuple):
@@ -50,10 +52,14 @@ def routes_of(methods: Iterable[Method]) -> Iterator[Route]:
     for method in methods:
         declared: Any = pool.FindServiceByName(method.service).FindMethodByName(method.name)
         rule = declared.GetOptions().Extensions[annotations_pb2.http]
-        for each in (rule, *rule.additional_bindings):
-            verb = each.WhichOneof("pattern")
-            if verb is not None:
-                yield _route(method, verb, getattr(each, verb), each.body)
+        rules = [(each, each.WhichOneof("pattern")) for each in (rule, *rule.additional_bindings)]
+        routes = [_route(method, verb, getattr(each, verb), each.body) for each, verb in rules if verb is not None]
+        said = frozenset().union(*map(_variables, routes))
+        yield from (route._replace(unsaid=said - _variables(route)) for route in routes)
+
+
+def _variables(route: Route) -> frozenset[str]:
+    return frozenset(segment.text for segment in route.segments if segment.is_variable)
 
 
 def _route(method: Method, verb: str, template: str, body: str) -> Route:

@@ -28,4 +28,5 @@ class AuthzenSettings(Section):
     Evaluations may name any relation."""
     signing_key_file: Path | None = None
     """File with the private key that signs the metadata at `/.well-known/authzen-configuration`: PEM, of RSA (at least
-    2048 bits), an elliptic curve (P-256, P-384, P-521) or Ed25519. Read again when it changes."""
+    2048 bits), an elliptic curve (P-256, P-384, P-521) or Ed25519. Read again when it changes. Everybody may ask, and a
+    signature costs 0.04 ms with Ed25519, 0.1 with P-256, 0.4 to 1.7 with RSA: prefer the first two."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from typing import Annotated
@@ -19,6 +20,8 @@ KEY = "DOCUMENTS_KEY"
 _ISSUER, _AUDIENCE = "https://login.example.com", "https://documents.example.com"
 _ALGORITHM = "HS256"
 _SHORTEST_KEY = 32
+NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+"""What users are called."""
 _bearer = HTTPBearer(auto_error=False)
 
 
@@ -31,7 +34,7 @@ def authenticate(request: Request, proof: Annotated[HTTPAuthorizationCredentials
     """
     token = proof.credentials if proof else ""
     try:
-        request.state.claims = jwt.decode(
+        claims = jwt.decode(
             token,
             _key(),
             algorithms=[_ALGORITHM],
@@ -40,7 +43,11 @@ def authenticate(request: Request, proof: Annotated[HTTPAuthorizationCredentials
             options={"require": ["exp", "sub", "aud", "iss"]},
         )
     except jwt.InvalidTokenError:
-        raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"}) from None
+        claims = {}
+    # A name that no tuple could hold is nobody's: what it made would be half made.
+    if not NAME.fullmatch(str(claims.get("sub", ""))):
+        raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
+    request.state.claims = claims
 
 
 def token_for(name: str, seconds: int = 3600) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from authz.client import Client, Tls, Tuple
 from authz.client.fastapi import allowed, protect, require
-from examples.documents.accounts import authenticate
+from examples.documents.accounts import NAME, authenticate
 from examples.documents.database import Database
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_TUPLES = 100
 """How many tuples a write takes."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,63}$")]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
 
 
 class Content(BaseModel):

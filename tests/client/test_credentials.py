@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from base64 import b64decode
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -312,3 +313,44 @@ def test_lifetimes(endpoint: Endpoint, lifetime: Any, held: bool) -> None:
     source = ClientCredentials(endpoint.url, "id", lambda: SECRET, clock=Clock())
     assert source.token(5) == "t1"
     assert source.token(5) == ("t1" if held else "t2")
+
+
+@contextmanager
+def dripping(start: bytes, rest: bytes) -> Iterator[str]:
+    """The URL of an endpoint that answers with a start, and then a byte now and then."""
+
+    def answer(listener: socket.socket) -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(start)
+                for byte in rest * 20:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/token"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [
+        (b"", b"HTTP/1.1 200 OK"),
+        (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", b"    "),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"0000"),
+        (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 1000\r\n\r\n", b"    "),
+    ],
+)
+def test_an_endpoint_that_answers_byte_by_byte(start: bytes, rest: bytes) -> None:
+    """The time of the call holds for all of the answer, whichever part of it is slow."""
+    with dripping(start, rest) as url:
+        began = time.monotonic()
+        with pytest.raises(errors.NoCredentials, match="TimeoutError"):
+            ClientCredentials(url, "shop", SECRET).token(0.1)
+        assert time.monotonic() - began < 0.3

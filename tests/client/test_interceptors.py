@@ -26,6 +26,7 @@ RULES = {
     "/t.Docs/Watch": Rule("viewer", "document:{store_id}"),
     "/t.Docs/Upload": Rule("editor", "document:{store_id}"),
     "/t.Docs/Pull": Rule("editor", "document:{store_id}"),
+    "/t.Docs/Fixed": Rule("editor", "system:main"),
     "/t.Docs/Wrong": Rule("viewer", "document:{no_such_field}"),
     "/t.Docs/Message": Rule("viewer", "document:{object}"),
     "/t.Docs/Repeated": Rule("viewer", "document:{user_filters}"),
@@ -35,9 +36,12 @@ RAN: list[str] = []
 OK = pb.GetStoreResponse(id="ok")
 
 
-def named(context: Any) -> str:
+def named(context: Any) -> Any:
     """Whoever the test says; a server in earnest looks at what was verified."""
-    return str(dict(context.invocation_metadata()).get("x-test", ""))
+    found = str(dict(context.invocation_metadata()).get("x-test", ""))
+    if found == "failing":
+        raise KeyError("hunter2")
+    return context.abort(grpc.StatusCode.OUT_OF_RANGE, "mine") if found == "aborting" else found
 
 
 def get(request: Any, _context: Any) -> Any:
@@ -55,6 +59,7 @@ def watch(request: Any, _context: Any) -> Iterator[Any]:
 
 def upload(requests: Iterator[Any], _context: Any) -> Any:
     """Many in."""
+    RAN.append("begun")
     RAN.extend(request.store_id for request in requests)
     return OK
 
@@ -74,6 +79,7 @@ async def async_watch(request: Any, _context: Any) -> AsyncIterator[Any]:
 
 async def async_upload(requests: AsyncIterator[Any], _context: Any) -> Any:
     """Many in, by iteration."""
+    RAN.append("begun")
     async for request in requests:
         RAN.extend([request.store_id])
     return OK
@@ -81,6 +87,7 @@ async def async_upload(requests: AsyncIterator[Any], _context: Any) -> Any:
 
 async def async_pull(_requests: Any, context: Any) -> Any:
     """Many in, by reading."""
+    RAN.append("begun")
     while (request := await context.read()) is not grpc.aio.EOF:
         RAN.append(request.store_id)
     return OK
@@ -107,6 +114,8 @@ def handlers(one: Any, many: Any, taking: Any, pulling: Any) -> grpc.GenericRpcH
         "Plain": grpc.unary_unary_rpc_method_handler(get, pb.GetStoreRequest.FromString, write),
         "Watch": grpc.unary_stream_rpc_method_handler(many, pb.GetStoreRequest.FromString, write),
         "Upload": grpc.stream_unary_rpc_method_handler(taking, pb.GetStoreRequest.FromString, write),
+        "Fixed": grpc.stream_unary_rpc_method_handler(taking, pb.GetStoreRequest.FromString, write),
+        "UnruledStream": grpc.stream_unary_rpc_method_handler(taking, pb.GetStoreRequest.FromString, write),
         "Pull": grpc.stream_unary_rpc_method_handler(pulling, pb.GetStoreRequest.FromString, write),
     }
     return grpc.method_handlers_generic_handler("t.Docs", methods)
@@ -151,7 +160,7 @@ def call(address: str, method: str, *messages: Any, user: str = "user:anne", tim
             if method == "Watch":
                 many = channel.unary_stream(path, write, read)(messages[0], metadata=metadata, timeout=timeout)
                 return "ok" * len(list(many))
-            if method in ("Upload", "Pull"):
+            if method in ("Upload", "Pull", "Fixed", "UnruledStream"):
                 taking = channel.stream_unary(path, write, read)
                 return str(taking(iter(messages), metadata=metadata, timeout=timeout).id)
             return str(channel.unary_unary(path, write, read)(messages[0], metadata=metadata, timeout=timeout).id)
@@ -182,7 +191,7 @@ def scenario(service: Scripted, address: str) -> None:
         *[("viewer", f"document:{number}") for number in (1, 2, 3)],
         *[("editor", f"document:{number}") for number in (4, 5, 6, 7)],
     ]
-    assert RAN == ["1", "", "3", "4", "5", "6", "7"]
+    assert RAN == ["1", "", "3", "begun", "4", "5", "begun", "6", "7"]
     assert call(address, "Public", document("1"), user="") == "ok"
     RAN.clear()
     before = service.count()
@@ -203,6 +212,61 @@ def scenario(service: Scripted, address: str) -> None:
     for method in ("Get", "Watch", "Upload", "Pull"):
         assert call(address, method, document("1")) == "PERMISSION_DENIED"
     assert not RAN
+
+
+def empty_streams(service: Scripted, address: str) -> None:
+    """What both kinds of servers must do with a stream of nothing: handlers may answer before they read."""
+    RAN.clear()
+    assert call(address, "Upload", user="") == "UNAUTHENTICATED"
+    assert call(address, "Upload") == call(address, "Pull") == "PERMISSION_DENIED"
+    assert call(address, "UnruledStream") == call(address, "UnruledStream", document("1")) == "PERMISSION_DENIED"
+    service.allowed = False
+    assert call(address, "Fixed") == "PERMISSION_DENIED"
+    assert not RAN
+    service.allowed = True
+    assert call(address, "Fixed") == "ok"
+    assert RAN == ["begun"]
+
+
+def test_empty_streams_with_threads(service: Scripted) -> None:
+    """Nothing is run without a yes."""
+    with sync_server(service) as address:
+        empty_streams(service, address)
+
+
+@pytest.mark.anyio
+async def test_empty_streams_on_asyncio(service: Scripted) -> None:
+    """The same there."""
+    async with async_server(service) as address:
+        await asyncio.to_thread(empty_streams, service, address)
+
+
+def failing_subjects(address: str) -> None:
+    """What both kinds of servers must do when nobody can tell who is calling."""
+    RAN.clear()
+    for user, code, details in (
+        ("failing", grpc.StatusCode.INTERNAL, "Internal Server Error"),
+        ("aborting", grpc.StatusCode.OUT_OF_RANGE, "mine"),
+    ):
+        with grpc.insecure_channel(address) as channel:
+            get = channel.unary_unary("/t.Docs/Get", pb.GetStoreRequest.SerializeToString)
+            with pytest.raises(grpc.RpcError) as caught:
+                get(document("1"), metadata=(("x-test", user),), timeout=5)
+        assert (caught.value.code(), caught.value.details()) == (code, details)  # type: ignore[attr-defined]
+    assert not RAN
+
+
+def test_a_subject_that_fails_with_threads(service: Scripted) -> None:
+    """The text of its error is not for the caller; a subject may end the call in its own words."""
+    with sync_server(service) as address:
+        failing_subjects(address)
+
+
+@pytest.mark.anyio
+async def test_a_subject_that_fails_on_asyncio(service: Scripted) -> None:
+    """The same there."""
+    async with async_server(service) as address:
+        await asyncio.to_thread(failing_subjects, address)
 
 
 def test_threads(service: Scripted) -> None:
@@ -227,7 +291,7 @@ def test_a_later_message_of_a_stream(service: Scripted) -> None:
     with sync_server(service) as address:
         service.will("Check", service.usual("Check", None), Fail(grpc.StatusCode.UNAVAILABLE))
         assert call(address, "Upload", document("1"), document("2")) == "UNAVAILABLE"
-    assert RAN == ["1"]
+    assert RAN == ["begun", "1"]
 
 
 def test_hiding(service: Scripted) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -213,3 +215,39 @@ def test_every_call_has_a_deadline(client: Client, timeout: float) -> None:
     """There is no way to wait for ever."""
     with pytest.raises(ValueError, match="timeout"):
         client.check("user:anne", "viewer", "document:1", timeout=timeout)
+
+
+@pytest.mark.anyio
+async def test_the_fate_of_a_write_that_something_else_ends(service: Scripted) -> None:
+    """An answer that cannot be read, `close`, or a token that is gone: the write may have been applied all the same."""
+    given = iter(["token"])
+    long, short = RetryPolicy(first=5, longest=5), RetryPolicy(first=0.01, longest=0.01)
+    for steps, token, on_duplicate, policy, kind in (
+        ([Give(b"\xff\xff")], "", "error", short, errors.MalformedAnswer),
+        ([Hang(0.2)], "", "error", short, errors.Unusable),
+        ([UNAVAILABLE] * 4, "", "ignore", long, errors.Unusable),
+        ([UNAVAILABLE], lambda: next(given), "ignore", short, errors.NoCredentials),
+    ):
+        service.steps.clear()
+        service.will("Write", *steps)
+        async with AsyncClient(service.address, store=STORE, token=token, retry=policy, timeout=20) as client:
+            writing = asyncio.create_task(client.write(ONE, on_duplicate=on_duplicate))
+            await asyncio.wait([writing], timeout=0.1 if kind is errors.Unusable else 5)
+        with pytest.raises(kind) as raised:
+            await writing
+        assert raised.value.may_have_applied
+
+
+def test_the_fate_of_a_write_in_a_pause(service: Scripted) -> None:
+    """The same with threads; what was never sent has changed nothing."""
+    with Client(service.address, store=STORE, retry=RetryPolicy(first=5, longest=5), timeout=20) as client:
+        service.will("Write", *[UNAVAILABLE] * 4)
+        timer = threading.Timer(0.1, client.close)
+        timer.start()
+        with pytest.raises(errors.Unusable) as raised:
+            client.write(ONE, on_duplicate="ignore")
+        assert raised.value.may_have_applied
+        with pytest.raises(errors.Unusable) as raised:
+            client.write(ONE)
+        assert not raised.value.may_have_applied
+        timer.join()

@@ -90,7 +90,7 @@ def test_members_of_a_choice() -> None:
 
 @pytest.mark.parametrize("kind", [dict, list])
 def test_how_deep(kind: type) -> None:
-    """A hundred levels may be nested, in a message and in its values together."""
+    """Levels are counted in a message and in its values together."""
     for depth, is_fine in ((MAX_DEPTH - 3, True), (MAX_DEPTH + 1, False), (MAX_DEPTH * 8, False)):
         nested: Any = 1
         for _ in range(depth):
@@ -100,6 +100,24 @@ def test_how_deep(kind: type) -> None:
             continue
         with pytest.raises(InvalidRequest, match="nested too deeply"):
             filled(pb.CheckRequest, {"context": {"x": nested}})
+
+
+def test_what_is_taken_in_comes_out_again() -> None:
+    """The deepest model that is read from JSON can be read by every client of the binary interface."""
+    rewrite: dict[str, Any] = {"this": {}}
+    model = None
+    for levels in range(MAX_DEPTH):
+        members = {"type_definitions": [{"type": "doc", "relations": {"viewer": rewrite}}]}
+        try:
+            model = filled(pb.WriteAuthorizationModelRequest, members)
+        except InvalidRequest:
+            assert levels > 40
+            break
+        rewrite = {"union": {"child": [rewrite]}}
+    assert model is not None
+    answer = pb.ReadAuthorizationModelsResponse()
+    answer.authorization_models.add().type_definitions.extend(model.type_definitions)
+    assert type(answer).FromString(answer.SerializeToString()) == answer
 
 
 def test_what_has_no_form() -> None:

@@ -63,6 +63,14 @@ def test_paths(verb: str, path: bytes, expected: object) -> None:
     assert found(verb, path) == expected
 
 
+def test_what_only_another_path_says() -> None:
+    """A route knows the fields that other paths of its call give, which no body may give in their place."""
+    unsaid = {route.template: route.unsaid for route in ROUTES if route.unsaid}
+    assert unsaid["/access/v1/evaluation"] == {"store_id"}
+    assert len(unsaid) == 5
+    assert all(template.startswith("/access/v1/") for template in unsaid)
+
+
 @given(
     st.binary(max_size=40) | st.lists(st.sampled_from([b"/", b"stores", b"%2F", b"%", b"check", b"a"])).map(b"".join)
 )

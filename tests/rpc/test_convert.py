@@ -70,6 +70,28 @@ def test_levels_are_bounded() -> None:
             context_of(struct)
 
 
+def test_the_deepest_context_fits_everywhere() -> None:
+    """
+    Every request and answer that can hold a context can be read with the deepest one in it.
+    """
+    value: JsonValue = True
+    for _ in range(MAX_DEPTH):
+        value = {"k": value}
+    deepest = struct_of({"top": value})
+    batch, read, changes, assertions = (
+        pb.BatchCheckRequest(),
+        pb.ReadResponse(),
+        pb.ReadChangesResponse(),
+        pb.ReadAssertionsResponse(),
+    )
+    batch.checks.add().contextual_tuples.tuple_keys.add().condition.context.CopyFrom(deepest)
+    read.tuples.add().key.condition.context.CopyFrom(deepest)
+    changes.changes.add().tuple_key.condition.context.CopyFrom(deepest)
+    assertions.assertions.add().contextual_tuples.add().condition.context.CopyFrom(deepest)
+    for message in (batch, read, changes, assertions):
+        assert type(message).FromString(message.SerializeToString()) == message
+
+
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_times_survive(moment: datetime) -> None:
     """

@@ -102,10 +102,18 @@ def test_tokens_that_envoy_does_not_accept(world: GatewayWorld) -> None:
         world.token("alice "),
         world.token("", sub=["alice"]),
         world.token("", sub=7),
+        world.token("alice", exp=None),
     ]
     for token in tokens:
         assert world.send("GET", "/documents/1", token=token).status in {401, 403}
     assert world.send("GET", "/documents/1", token=world.token("alice", aud=[AUDIENCE, "x"])).status == 200
+
+
+def test_a_token_in_the_query_is_none(world: GatewayWorld) -> None:
+    """It would be in every log on the way; beside one in its place it changes nothing."""
+    query = f"/documents/1?access_token={world.token('alice')}"
+    assert world.send("GET", query).status == 401
+    assert world.send("GET", query, token=world.token("bob")).status == 403
 
 
 def test_the_api_is_told_what_was_decided_and_by_nobody_else(world: GatewayWorld) -> None:

@@ -51,6 +51,16 @@ def wait_for(due: float, pace: Pace, cost: float, now: float) -> float:
     return due - now + (wanted if wanted < pace.depth else pace.depth) - pace.depth
 
 
+def wait_for_more(due: float, pace: Pace, extra: float, paid: float, now: float) -> float:
+    """As `wait_for`, for the rest of a cost of which `paid` units were taken just now.
+
+    It may be taken when all of the cost might have been taken at first. Whoever must wait pays the first part again.
+    """
+    first = paid * pace.interval
+    wait = wait_for(due - first, pace, paid + extra, now)
+    return wait + first if wait > EPSILON else 0.0
+
+
 class Account(Protocol):
     """What a table keeps of somebody."""
 

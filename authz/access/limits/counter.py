@@ -13,7 +13,8 @@ from authz.settings import InvalidSettings
 KEY_PREFIX = "authz:limit:"
 
 # The same algorithm as in `account`, by the clock of the store, in microseconds. ARGV: interval, depth, the units that
-# are needed, and those that are wanted at most. Returns how long to wait, and how much was taken, as time.
+# are needed, those that are wanted at most, the largest cost, and the units that were taken just now for the same call.
+# Returns how long to wait, and how much was taken, as time.
 # A key that lies further ahead than anybody can have put it was written before the clock was set back: it is spent,
 # no more.
 _TAKE = """
@@ -26,7 +27,7 @@ if due < now or due > now + depth + ARGV[5] * interval then
   due = due < now and now or now + depth
 end
 local spare = now + depth - due
-local floor = math.min(need, depth)
+local floor = math.min(need, depth - ARGV[6] * interval)
 if spare < floor then
   return {math.ceil(floor - spare), 0}
 end
@@ -81,8 +82,10 @@ class SharedCounter:
         self._client: Any = None
         self._script: Any = None
 
-    async def take(self, key: str, pace: Pace, need: float, want: float) -> Taken:
+    async def take(self, key: str, pace: Pace, need: float, want: float, had: float = 0.0) -> Taken:
         """Take at least `need` and at most `want` units, or say how long to wait for `need`.
+
+        Whoever took `had` units just now, for the same, needs no more than what they left of a whole allowance.
 
         Raises:
             SharedFailure: there is no telling.
@@ -92,7 +95,7 @@ class SharedCounter:
         try:
             async with asyncio.timeout(self._timeout):
                 script = self._script or self._connect()
-                arguments = (repr(interval), repr(depth), repr(need), repr(want), _LARGEST_COST)
+                arguments = (repr(interval), repr(depth), repr(need), repr(want), _LARGEST_COST, repr(had))
                 wait, taken = await script(keys=[KEY_PREFIX + key], args=arguments)
         except self._errors as error:
             await self.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
-from authz.access.limits.account import EPSILON, Accounts, wait_for
+from authz.access.limits.account import EPSILON, Accounts, wait_for, wait_for_more
 from authz.access.limits.restrictions import Restrictions
 from authz.access.limits.tiers import Paces, Tiers
 from authz.access.limits.work import Work
@@ -71,6 +71,16 @@ class Holder:
         self._due[work] = due + cost * pace.interval
         return None
 
+    def take_more(self, work: Work, extra: float, paid: float, now: float) -> Verdict:
+        """Take the rest of a cost of which `paid` units are taken, or say how long to wait with all of it."""
+        due = max(self._due[work], now)
+        pace = self._paces[work]
+        wait = wait_for_more(due, pace, extra, paid, now)
+        if wait > EPSILON:
+            return wait
+        self._due[work] = due + extra * pace.interval
+        return None
+
 
 class LocalLimiter:
     """The limiter of one process. What its methods promise is said at `Limiter`."""
@@ -104,10 +114,23 @@ class LocalLimiter:
             self.refused_principals += 1
         return wait
 
+    def admit_more(self, principal_id: str, work: Work, extra: float, paid: float) -> Verdict:
+        """Take `extra` units from the allowance of a principal who has just paid `paid` for the same call."""
+        now = self._monotonic()
+        wait: Verdict = None
+        if self._restrictions.active:
+            wait = self._restrictions.take_more(principal_id, extra, paid, now)
+        if wait is None:
+            holder = self._principals.known(principal_id) or self._principals.open(principal_id, now)
+            wait = holder.take_more(work, extra, paid, now)
+        if wait is not None:
+            self.refused_principals += 1
+        return wait
+
     def admit_store(self, store_id: str, principal_id: str, work: Work, cost: float, extra: float = 0.0) -> Verdict:
         """See `Limiter.admit_store`."""
         if extra:
-            wait = self.admit(principal_id, work, extra)
+            wait = self.admit_more(principal_id, work, extra, cost)
             if wait is not None:
                 return wait
         now = self._monotonic()

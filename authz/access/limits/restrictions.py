@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from authz.access.limits.account import EPSILON, Pace, pace_of, wait_for
+from collections.abc import Callable
+
+from authz.access.limits.account import EPSILON, Pace, pace_of, wait_for, wait_for_more
 
 
 class _Restriction:
@@ -37,6 +39,15 @@ class Restrictions:
 
     def take(self, principal_id: str, cost: float, now: float) -> float | None:
         """Take units, or say how many seconds to wait. None for those who are not restricted."""
+        return self._take(principal_id, cost, now, lambda due, pace: wait_for(due, pace, cost, now))
+
+    def take_more(self, principal_id: str, extra: float, paid: float, now: float) -> float | None:
+        """As `take`, for the rest of a cost of which `paid` units were taken just now."""
+        return self._take(principal_id, extra, now, lambda due, pace: wait_for_more(due, pace, extra, paid, now))
+
+    def _take(
+        self, principal_id: str, cost: float, now: float, waiting: Callable[[float, Pace], float]
+    ) -> float | None:
         held = self.active.get(principal_id)
         if held is None:
             return None
@@ -47,7 +58,7 @@ class Restrictions:
         if held.pace is None:
             return left
         due = max(held.due, now)
-        wait = wait_for(due, held.pace, cost, now)
+        wait = waiting(due, held.pace)
         if wait > EPSILON:
             return min(wait, left)
         held.due = due + cost * held.pace.interval

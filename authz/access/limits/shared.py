@@ -50,6 +50,10 @@ class _Lessee:
     def is_idle(self, now: float) -> bool:
         return max(self.until) <= now and not any(self.wanted)
 
+    def kept(self, work: Work, now: float) -> float:
+        """How much is left that may still be spent."""
+        return self.left[work] if self.until[work] > now else 0.0
+
     def spend(self, work: Work, cost: float, now: float) -> bool:
         left = self.left[work]
         if left < cost or self.until[work] <= now:
@@ -108,7 +112,7 @@ class SharedLimiter:
     ) -> Verdict | Awaitable[Verdict]:
         """See `Limiter.admit_store`."""
         if extra:
-            verdict = self.admit(principal_id, work, extra)
+            verdict = self._admit_more(principal_id, work, extra, cost)
             if verdict is not None:
                 return (
                     verdict if isinstance(verdict, float) else self._admit_both(verdict, store_id, work, cost + extra)
@@ -126,13 +130,28 @@ class SharedLimiter:
             await asyncio.wait([self._recovering])
         await self._counter.close()
 
-    async def _admit_principal(self, lessee: _Lessee, principal_id: str, work: Work, cost: float) -> Verdict:
+    def _admit_more(self, principal_id: str, work: Work, extra: float, paid: float) -> Verdict | Awaitable[Verdict]:
+        """Take `extra` units from the allowance of a principal who has just paid `paid` for the same call."""
+        now = self._monotonic()
+        if self._restrictions.active:
+            wait = self._restrictions.take_more(principal_id, extra, paid, now)
+            if wait is not None:
+                self.refused_principals += 1
+                return wait
+        lessee = self._principals.known(principal_id) or self._principals.open(principal_id, now)
+        if lessee.spend(work, extra, now):
+            return None
+        return self._admit_principal(lessee, principal_id, work, extra, paid)
+
+    async def _admit_principal(
+        self, lessee: _Lessee, principal_id: str, work: Work, cost: float, paid: float = 0.0
+    ) -> Verdict:
         local = self._local
 
         def fall_back() -> Verdict:
-            return RETRY_SECONDS if local is None else local.admit(principal_id, work, cost)
+            return RETRY_SECONDS if local is None else local.admit_more(principal_id, work, cost, paid)
 
-        wait = await self._lease(lessee, work, cost, fall_back)
+        wait = await self._lease(lessee, work, cost, fall_back, paid)
         if wait is not None:
             self.refused_principals += 1
         return wait
@@ -164,7 +183,9 @@ class SharedLimiter:
             self.refused_stores += 1
         return wait
 
-    async def _lease(self, lessee: _Lessee, work: Work, cost: float, fall_back: Callable[[], Verdict]) -> Verdict:
+    async def _lease(
+        self, lessee: _Lessee, work: Work, cost: float, fall_back: Callable[[], Verdict], paid: float = 0.0
+    ) -> Verdict:
         """Take more units, together with all others who wait for the same, and spend them."""
         lessee.wanted[work] += cost
         try:
@@ -173,7 +194,7 @@ class SharedLimiter:
                     break
                 asking = lessee.asking[work]
                 if asking is None:
-                    asking = lessee.asking[work] = asyncio.create_task(self._ask(lessee, work, cost))
+                    asking = lessee.asking[work] = asyncio.create_task(self._ask(lessee, work, cost, paid))
                 # One caller who goes away must not take the answer from the others.
                 wait = await asyncio.shield(asking)
                 if wait is not None:
@@ -184,22 +205,22 @@ class SharedLimiter:
             lessee.wanted[work] -= cost
         return fall_back()
 
-    async def _ask(self, lessee: _Lessee, work: Work, cost: float) -> Verdict:
+    async def _ask(self, lessee: _Lessee, work: Work, cost: float, paid: float) -> Verdict:
         """Fill the lease, or say how long to wait. Never raises."""
         pace: Pace = lessee.paces[work]
+        kept = lessee.kept(work, self._monotonic())
         want = max(LEASE_WORTH / pace.interval, lessee.wanted[work])
         try:
-            taken = await self._counter.take(f"{lessee.key}:{work.name}", pace, cost, want)
+            taken = await self._counter.take(f"{lessee.key}:{work.name}", pace, cost - kept, want, paid + kept)
         except SharedFailure as failure:
             self._failed(failure)
             return None
         finally:
             lessee.asking[work] = None
         if taken.wait:
-            return taken.wait
+            return taken.wait + paid * pace.interval  # for it is paid again then
         now = self._monotonic()
-        kept = lessee.left[work] if lessee.until[work] > now else 0.0
-        lessee.left[work] = kept + taken.units
+        lessee.left[work] = lessee.kept(work, now) + taken.units
         lessee.until[work] = now + LEASE_SECONDS
         return None
 

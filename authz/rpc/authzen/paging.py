@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from authz.commands.services import Services
 
 _DIGEST_BYTES = 16
+_BY_THEMSELVES = frozenset({Mode.AT_EXACT_SNAPSHOT, Mode.FULLY_CONSISTENT})
+"""Modes that need no help of the page before."""
 
 
 class Page(NamedTuple):
@@ -45,8 +47,15 @@ class Page(NamedTuple):
         return Window(most if self.limit < 0 else min(self.limit, most), self.after)
 
     def consistency(self, services: Services, asked: Consistency) -> Consistency:
-        """As asked, but not older than the page before."""
-        if not self.since or asked.mode is not Mode.MINIMIZE_LATENCY:
+        """As asked, but not older than the page before, unless a snapshot is asked for.
+
+        Raises:
+            InvalidConsistencyToken: the token that is asked with is damaged, or was made for another store.
+
+        """
+        if not self.since or asked.mode in _BY_THEMSELVES:
+            return asked
+        if asked.mode is Mode.AT_LEAST_AS_FRESH and services.tokens.decode(asked.token, self.store_id) >= self.since:
             return asked
         return Consistency(Mode.AT_LEAST_AS_FRESH, services.tokens.encode(self.store_id, self.since))
 

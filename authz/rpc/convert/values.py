@@ -11,8 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from authz.errors import InvalidRequest
 from authz.tuples import JsonValue
 
-MAX_DEPTH = 32
-"""Levels of objects and lists within a context. Binary requests end at a similar depth by a limit of protobuf."""
+MAX_DEPTH = 30
+"""Levels of objects and lists within a context. An object is three levels of a message, of which protobuf reads a
+hundred: whatever is taken in over JSON must fit into every binary request and answer that can hold it."""
 
 _SHOWN = 100
 

@@ -11,6 +11,7 @@ import jwt
 import pytest
 
 from authz.client import Client
+from examples.documents.accounts import token_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,15 +142,24 @@ def test_sharing_more_than_there_is_to_share(as_user: As, secret: int, body: dic
 
 def test_forged_tokens(app: FastAPI, as_user: As, secret: int) -> None:
     """A token that is unsigned, signed by somebody else, for others, or absent opens nothing."""
-    claims = {"sub": "anne", "aud": "documents", "exp": 4_000_000_000}
+    good = token_for("anne")
+    claims = jwt.decode(good, options={"verify_signature": False})
     key = "of somebody else, and long enough too"
     tokens = [jwt.encode(claims, "", "none"), jwt.encode(claims, key, "HS256"), "", "anne"]
     caller = as_user("mallory")
+    caller.headers["authorization"] = f"Bearer {good}"
+    assert caller.get(f"/documents/{secret}").status_code == 200
     for token in tokens:
         caller.headers["authorization"] = f"Bearer {token}"
         assert caller.get(f"/documents/{secret}").status_code == 401
     del caller.headers["authorization"]
     assert caller.get(f"/documents/{secret}").status_code == 401
+
+
+@pytest.mark.parametrize("name", ["", "*", "anne#member", "anne bob", "team:eng", "Anne", "a" * 65])
+def test_odd_names(as_user: As, name: str) -> None:
+    """A verified name that is none of the API's users' is nobody's, and leaves nothing half made."""
+    assert as_user(name).post("/documents", json=SECRET).status_code == 401
 
 
 def test_no_authorization_service(

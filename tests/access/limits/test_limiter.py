@@ -77,7 +77,7 @@ def test_what_the_request_tells_is_charged_to_principal_and_store() -> None:
     assert admitted(limits, "a") == 2
     assert [limits.admit_store("S", "b", CHECK, 1, 0) is None for _ in range(3)] == [True, True, False]
     wait = limits.admit_store("T", "a", CHECK, 1, 5)
-    assert wait == pytest.approx(30.0)
+    assert wait == pytest.approx(36.0)  # with the first unit, which is taken again then
 
 
 def test_prices() -> None:
@@ -141,3 +141,25 @@ def test_setting_the_clock_moves_nothing() -> None:
     clock.wall = clock.wall.replace(year=1990)
     clock.time += 6
     assert limits.admit("a", CHECK, 1) is None
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_a_call_that_costs_more_than_everything(restricted: bool) -> None:
+    """A batch beyond the whole allowance is served out of a whole one, and whoever waits as told is served."""
+    clock = StillClock()
+    limits = limiter(clock, tier="standard" if restricted else "ten", store_tier="standard")
+    if restricted:
+        limits.restrict("a", 10 / 60, clock.time + 1e6)
+
+    def batch() -> float | None:
+        wait = limits.admit("a", CHECK, 1)
+        return limits.admit_store("s", "a", CHECK, 1, 49) if wait is None else wait
+
+    assert limits.admit("a", CHECK, 1) is None
+    wait = batch()
+    assert wait is not None
+    clock.time += wait
+    assert batch() is None
+    wait = batch()
+    assert wait is not None
+    assert wait > 40 * 6

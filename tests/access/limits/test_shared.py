@@ -116,6 +116,15 @@ async def test_a_call_dearer_than_everything_is_paid_off(valkey: Valkey) -> None
         assert 240 < wait <= 246
 
 
+@pytest.mark.parametrize("rate", ["10/minute", "1000/minute"])
+async def test_a_batch_dearer_than_everything_is_served_from_a_whole_allowance(valkey: Valkey, rate: str) -> None:
+    """What is paid before it is known how many items there are does not stand in the way of the rest."""
+    async with node(valkey.url, rate, store_tier="standard") as limiter:
+        assert await admit(limiter) is None
+        assert await admit_store(limiter, "s", "a", 4999) is None
+        assert await admit(limiter) is not None
+
+
 async def test_callers_who_leave_take_nothing_from_others(valkey: Valkey) -> None:
     """A caller cancelled while it waits harms neither those who wait with it nor later answers."""
     async with node(valkey.url, "1000/minute") as limiter:

@@ -49,6 +49,7 @@ def test_a_default_store_and_metadata(tmp_path: Path) -> None:
         status, refusal = ask(server.http, "POST", "/access/v1/evaluation", body)
         assert status == 400
         assert "`authzen.store`" in refusal["message"]
+        assert ask(server.http, "POST", "/access/v1/evaluation", {**body, "store_id": store.id})[0] == 400
         assert ask(server.http, "GET", "/.well-known/authzen-configuration")[0] == 404
     key = Ed25519PrivateKey.generate()
     path = tmp_path / "key.pem"
