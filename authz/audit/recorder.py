@@ -111,16 +111,20 @@ class Recorder:
         """Room for the record of a call that begins: None when there is, else something to await.
 
         Raises:
-            Unavailable: there is none, and calls are to be refused then.
+            Unavailable: there is none, and calls are to be refused then; from what is awaited, too.
 
         """
         if not self._is_full:
             return None
-        if self._policy.on_failure == "refuse":
+        if self._policy.on_failure != "refuse":
+            self._blocked += 1
+            return self._wait_for_room()
+        if self._delivery.is_failing:
             self._refused += 1
             raise _unwritable()
+        # More is asked than can be recorded: who asks waits for what is being written, and so asks less.
         self._blocked += 1
-        return self._wait_for_room()
+        return self._wait_or_refuse()
 
     def record(self, completed: Completed) -> None:
         """Take the record of a call. Lets go of its body, which holds the request, unless a capture wants it."""
@@ -260,6 +264,14 @@ class Recorder:
             finally:
                 self._rooms.discard(room)
 
+    async def _wait_or_refuse(self) -> None:
+        try:
+            async with asyncio.timeout(self._policy.failure_grace):
+                await self._wait_for_room()
+        except (TimeoutError, Unavailable):
+            self._refused += 1
+            raise _unwritable() from None
+
     async def _flushed(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = self._recorded
@@ -337,7 +349,7 @@ class Recorder:
             for room in self._rooms:
                 _finish(room)
         elif self._delivery.is_failing and self._policy.on_failure == "refuse":
-            for waiter in self._waiters:
+            for waiter in (*self._waiters, *self._rooms):
                 _fail(waiter)
 
     def _release_waiters(self) -> None:

@@ -29,7 +29,8 @@ class AuditSettings(Section):
     """The same lines as text, for where there is no file."""
     on_failure: Literal["refuse", "block"] = "refuse"
     """What happens to calls while their records cannot be written: they are refused as unavailable, or wait until their
-    time is over."""
+    time is over. While records are written, only not fast enough, calls wait in both cases: at most `failure_grace`
+    before they are refused."""
     sync: bool = False
     """Answer only when the record is written."""
     flush_interval: Seconds = 0.1

@@ -74,7 +74,7 @@ class HttpWire:
             return Called(error="UNAVAILABLE")
         self._give_back(connection)
         if status != _OK:
-            return Called(error=f"HTTP {status}")
+            return Called(error=f"HTTP {status} {_code(answer)}")
         return Called(_message(method, answer), beside=beside)
 
     async def close(self) -> None:
@@ -166,6 +166,14 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result((self._parser.get_status_code(), self._body, self._headers))
+
+
+def _code(body: bytes) -> str:
+    """Why a call was refused, as far as the answer says it."""
+    try:
+        return str(orjson.loads(body)["code"])
+    except (ValueError, TypeError, KeyError):
+        return "for no reason"
 
 
 @lru_cache(maxsize=4096)

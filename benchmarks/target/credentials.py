@@ -33,7 +33,7 @@ def credentials(auth: Auth, folder: Path) -> Credentials:
 
 def _preshared(folder: Path) -> Credentials:
     key = secrets.token_urlsafe(32)
-    path = folder / "keys.txt"
+    path = folder / f"keys-{secrets.token_hex(4)}.txt"
     path.write_text(f"{_NAME} sha256:{hashlib.sha256(key.encode()).hexdigest()}\n", encoding="utf-8")
     path.chmod(0o600)
     return Credentials({"access_keys_file": str(path), "access_admins": json.dumps([f"key/{_NAME}"])}, key)
@@ -45,7 +45,8 @@ def _signed(folder: Path) -> Credentials:
 
     key = ec.generate_private_key(ec.SECP256R1())
     public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    path = folder / "keys.json"
+    # A file of its own for each server: they look at it again when it changes.
+    path = folder / f"keys-{secrets.token_hex(4)}.json"
     path.write_text(json.dumps({"keys": [public | {"kid": "1", "alg": "ES256"}]}), encoding="utf-8")
     now = int(time.time())
     claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": _SUBJECT, "iat": now, "exp": now + _TOKEN_SECONDS, "jti": "1"}

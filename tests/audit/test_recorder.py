@@ -180,14 +180,30 @@ async def test_a_sink_that_fails_makes_calls_refused(flaky: Flaky) -> None:
 
 async def test_a_full_queue_refuses_and_takes_what_was_admitted(flaky: Flaky) -> None:
     """The bound is for admission: the record of a call that was admitted before is taken even then."""
-    async with trailing(flaky, Clock(), queue=5) as trail:
+    async with trailing(flaky, Clock(), queue=5, failure_grace=0.05) as trail:
         flaky.is_down = True
         for number in range(8):
             trail.recorder.record(completed(number))
+        room = trail.recorder.admit()
+        assert room is not None
         with pytest.raises(Unavailable):
-            trail.recorder.admit()
+            await room
+        assert trail.recorder.statistics().refused == 1
         flaky.is_down = False
     assert len(await _calls(flaky)) == 8
+
+
+async def test_a_full_queue_is_waited_for_while_it_is_written(flaky: Flaky) -> None:
+    """Under `refuse` too: who asks for more than can be recorded is slowed down, not turned away."""
+    async with trailing(flaky, Clock(), queue=5, failure_grace=5.0) as trail:
+        flaky.is_down = True
+        for number in range(5):
+            trail.recorder.record(completed(number))
+        room = trail.recorder.admit()
+        assert room is not None
+        flaky.is_down = False
+        await asyncio.wait_for(asyncio.ensure_future(room), 5)
+        assert (trail.recorder.statistics().blocked, trail.recorder.statistics().refused) == (1, 0)
 
 
 async def test_a_full_queue_blocks_until_there_is_room(flaky: Flaky) -> None:
