@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from authz._proto.openfga.v1 import openfga_pb2 as pb
     from authz.tuples import JsonValue
 
-MAX_DEPTH = 32
+MAX_DEPTH = 30
 _EXACT = 2**53
 
 PAGE_SIZE = Annotated[int, typer.Option("--page-size", min=1, max=100, help="Entries per page.")]

@@ -28,7 +28,7 @@ TOKEN = "authz-consistency-token"  # noqa: S105 - the name of a header
 MODEL_ID = "openfga-authorization-model-id"
 TRUNCATED = "authz-truncated"
 _FULL = "fully-consistent"
-_MAX_DEPTH = 32
+_MAX_DEPTH = 30
 
 Metadata = Mapping[str, str]
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from authz._proto.openfga.v1 import authzmodel_pb2, openfga_pb2
 from authz._proto.openfga.v1 import openfga_service_pb2 as pb
+from authz.rpc.convert.values import MAX_DEPTH
 from authz.rpc.methods import METHODS
 from tests.wire.support import UNKNOWN_ID, Client, check_request, reason_of, refusal, tuple_key
 
@@ -205,7 +206,7 @@ async def test_nesting_without_end(client: Client, store_id: str) -> None:
         outer.list_value.values.append(nested)
         nested = outer
     deep.context.fields["key"].CopyFrom(nested)
-    assert "deeper than 32 levels" in (await refusal(client.stub.Check(deep)))[2]
+    assert f"deeper than {MAX_DEPTH} levels" in (await refusal(client.stub.Check(deep)))[2]
     await assert_lives(client, store_id)
 
 
