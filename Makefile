@@ -27,7 +27,8 @@ test: $(STAMP) ## run all tests
 test-partial: export AUTHZ_PROPERTY_EXAMPLES ?= 100
 test-partial: $(STAMP) ## run the tests of answers over stores that do not fit into memory
 	AUTHZ_TEST_INDEX_BUDGET=32000 $(BIN)/pytest -n auto --dist loadgroup -q \
-		tests/conformance tests/commands tests/access/authorization tests/properties/test_commands.py
+		tests/conformance tests/commands tests/access/authorization \
+		tests/properties/test_commands.py tests/properties/test_authzen.py
 
 bench: $(STAMP) ## measure a small world against a real server, about a minute
 	$(BIN)/python -m benchmarks run --quick

@@ -105,7 +105,7 @@ def _read(answer: Any, cord: _Cord) -> bytes:
 
 
 def _held(kind: type[http.client.HTTPConnection], cord: _Cord) -> Any:
-    class Connection(kind):  # type: ignore[misc, valid-type]
+    class Connection(kind):  # type: ignore[misc, valid-type]  # one of two classes, known when it is called
         """One whose socket is held from the moment it is there."""
 
         def __setattr__(self, name: str, value: Any) -> None:

@@ -77,7 +77,7 @@ def require(
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         setattr(guarded, MARK, requirement)
-        return guarded  # type: ignore[return-value]
+        return guarded  # type: ignore[return-value]  # it has the signature of what it wraps
 
     return decorate
 

@@ -95,7 +95,7 @@ def require(
             return await run_in_threadpool(endpoint, *args, **kwargs)
 
         setattr(guarded, MARK, requirement)
-        return guarded  # type: ignore[return-value]
+        return guarded  # type: ignore[return-value]  # it has the signature of what it wraps
 
     return decorate
 

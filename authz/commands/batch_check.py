@@ -1,27 +1,19 @@
-"""Many decisions at one revision. Called by the edge and the CLI.
-
-The items advance together: rows that any of them misses are fetched in one batch. An item that cannot be answered
-gets an error of its own and leaves the others alone.
-"""
+"""Many decisions at one revision. Called by the edge and the CLI."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from authz.call import Call
-from authz.commands.decision import check_question, decide
+from authz.commands.decision import check_question
 from authz.commands.evaluate import evaluate
+from authz.commands.series import Result, Series
 from authz.commands.services import Services
 from authz.consistency import Consistency
-from authz.engine.budget import Budget
-from authz.errors import ConditionFailed, InvalidRequest
-from authz.index.rows import View
+from authz.errors import InvalidRequest
 from authz.model.compile import CompiledModel
 from authz.tuples import JsonValue, RelationshipTuple
-
-Result = bool | InvalidRequest
-"""A decision, or why there is none."""
 
 
 class BatchItem(NamedTuple):
@@ -63,21 +55,23 @@ async def batch_check(services: Services, call: Call, query: BatchCheckQuery) ->
     """
     _check_items(query.items, services.limits.max_checks_per_batch)
     model = await services.models.get(query.store_id, query.model_id, is_exact=query.consistency.is_exact)
-    results: dict[str, Result] = {}
-    questions: dict[str, BatchItem] = {}
-    for item in query.items:
-        try:
-            check_question(model, item)
-        except InvalidRequest as error:
-            results[item.correlation_id] = error
-        else:
-            questions[item.correlation_id] = item
+    questions = [_askable(model, item) for item in query.items]
     view = await services.indexes.view(query.store_id, query.consistency)
     revision = view.revision
     decided = await evaluate(
-        services.clock, call, view, lambda view, budget: _Batch(view, model, budget, questions).run
+        services.clock, call, view, lambda view, budget: Series(view, model, budget, questions).run
     )
-    return BatchChecked({**results, **decided}, model.id, revision)
+    names = (item.correlation_id for item in query.items)
+    return BatchChecked(dict(zip(names, decided, strict=True)), model.id, revision)
+
+
+def _askable(model: CompiledModel, item: BatchItem) -> BatchItem | InvalidRequest:
+    """The item, or why it cannot be asked."""
+    try:
+        check_question(model, item)
+    except InvalidRequest as error:
+        return error
+    return item
 
 
 def _check_items(items: Sequence[BatchItem], allowed: int) -> None:
@@ -92,29 +86,3 @@ def _check_items(items: Sequence[BatchItem], allowed: int) -> None:
         if item.correlation_id in seen:
             raise InvalidRequest(f"correlation id `{item.correlation_id}` is used twice")
         seen.add(item.correlation_id)
-
-
-class _Batch:
-    """The items still to be decided, over one view."""
-
-    def __init__(self, view: View, model: CompiledModel, budget: Budget, questions: Mapping[str, BatchItem]) -> None:
-        self._open: dict[str, Callable[[], bool | None]] = {
-            name: decide(view, model, budget, question) for name, question in questions.items()
-        }
-        self._results: dict[str, Result] = {}
-
-    def run(self) -> dict[str, Result] | None:
-        """Every result, or None when rows are missing for some."""
-        still = {}
-        for name, run in self._open.items():
-            try:
-                decision = run()
-            except ConditionFailed as error:
-                self._results[name] = error
-                continue
-            if decision is None:
-                still[name] = run
-            else:
-                self._results[name] = decision
-        self._open = still
-        return None if still else self._results

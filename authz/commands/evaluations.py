@@ -1,42 +1,20 @@
-"""Many accesses decided at one revision, in the semantics of AuthZEN. Called by the edge.
-
-They advance together: rows that any of them misses are fetched in one batch. One that cannot be answered has an error
-of its own and leaves the others alone.
-"""
+"""Many accesses decided at one revision, in the semantics of AuthZEN. Called by the edge."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from authz.call import Call
 from authz.commands.accesses import Access, parameters_of, question_of
-from authz.commands.decision import Question, decide
+from authz.commands.decision import Question
 from authz.commands.evaluate import evaluate
 from authz.commands.limits import Limits
+from authz.commands.series import Result, Semantic, Series
 from authz.commands.services import Services
 from authz.consistency import Consistency
-from authz.engine.budget import Budget
-from authz.errors import ConditionFailed, EntityLimitExceeded, InvalidRequest
-from authz.index.rows import View
+from authz.errors import EntityLimitExceeded, InvalidRequest
 from authz.model.compile import CompiledModel
-
-Result = bool | InvalidRequest
-"""A decision, or why there is none: then access is denied."""
-
-
-class Semantic(StrEnum):
-    """When to stop."""
-
-    EXECUTE_ALL = "execute_all"
-    DENY_ON_FIRST_DENY = "deny_on_first_deny"
-    PERMIT_ON_FIRST_PERMIT = "permit_on_first_permit"
-
-    def ends_with(self, result: Result) -> bool:
-        """Whether no further result is wanted after this one."""
-        is_allowed = result is True
-        return self is (Semantic.PERMIT_ON_FIRST_PERMIT if is_allowed else Semantic.DENY_ON_FIRST_DENY)
 
 
 class EvaluationsQuery(NamedTuple):
@@ -102,45 +80,4 @@ def _question(
     try:
         return question_of(model, parameters, item)
     except InvalidRequest as error:
-        return error
-
-
-class Series:
-    """Questions over one view, to be answered in their order."""
-
-    def __init__(
-        self,
-        view: View,
-        model: CompiledModel,
-        budget: Budget,
-        questions: Sequence[Question | InvalidRequest],
-        semantic: Semantic,
-    ) -> None:
-        self._semantic = semantic
-        self._parts: list[Callable[[], bool | None] | Result] = [
-            each if isinstance(each, InvalidRequest) else decide(view, model, budget, each) for each in questions
-        ]
-
-    def run(self) -> list[Result] | None:
-        """The results, or None when rows are missing for some."""
-        results: list[Result] = []
-        is_complete = True
-        for place, part in enumerate(self._parts):
-            result = _decided(part) if callable(part) else part
-            if result is None:
-                is_complete = False
-                continue
-            self._parts[place] = result
-            results.append(result)
-            if self._semantic.ends_with(result):
-                # INVARIANT: whatever becomes of those before, the answer does not go beyond this one.
-                del self._parts[place + 1 :]
-                break
-        return results if is_complete else None
-
-
-def _decided(run: Callable[[], bool | None]) -> Result | None:
-    try:
-        return run()
-    except ConditionFailed as error:
         return error

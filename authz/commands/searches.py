@@ -23,8 +23,9 @@ from authz.commands.accesses import (
     user_name,
 )
 from authz.commands.evaluate import Ask, evaluate
-from authz.commands.evaluations import Semantic, Series, questions_of
+from authz.commands.evaluations import questions_of
 from authz.commands.listing import CUT_BY_DEADLINE, time_to_answer
+from authz.commands.series import Series
 from authz.commands.services import Services
 from authz.commands.windows import Collector, Names, Window
 from authz.consistency import Consistency
@@ -140,7 +141,7 @@ async def search_actions(services: Services, call: Call, query: SearchQuery) -> 
         services.clock,
         call,
         view,
-        lambda view, budget: Series(view, model, budget, questions, Semantic.EXECUTE_ALL).run,
+        lambda view, budget: Series(view, model, budget, questions).run,
     )
     collector = Collector(query.window)
     undecided: dict[str, None] = {}

@@ -9,13 +9,12 @@ import structlog
 
 from authz.addresses import is_loopback_host
 from authz.http.answers import header_lines
-from authz.http.calls import Answering, cancelled_with_client
+from authz.http.calls import Answering, cancelled_with_client, peer_of
 from authz.http.errors import Header, error_body
 from authz.http.refusing import Refusing
 from authz.http.routes import Found, Router, routes_of
 from authz.rpc.door import TOO_MANY
 from authz.rpc.metadata import REQUEST_ID, request_id
-from authz.rpc.tls import address_of
 
 if TYPE_CHECKING:
     from authz.http.calls import Receive, Scope, Send
@@ -90,8 +89,7 @@ class Application:
         if page is not None and scope["method"] in _READING:
             await self._show(await page(_first(scope["headers"], b"accept")), scope, send)
             return
-        client = scope["client"]
-        peer = "unix" if client is None else address_of(client[0])
+        peer = peer_of(scope)
         network = self._door.enter(peer)
         if network is None:
             await self._turn_away(scope, send, _TOO_MANY_REQUESTS, "resource_exhausted", TOO_MANY)

@@ -143,13 +143,17 @@ class Answering:
 
 def exchange_of(begin: Opening, payload: bytes, scope: Scope, *, has_certificate: bool) -> Exchange:
     """The exchange of a request that has arrived."""
-    client = scope["client"]
-    peer = "unix" if client is None else address_of(client[0])
     metadata = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-    exchange = begin(payload, peer, metadata, None)
+    exchange = begin(payload, peer_of(scope), metadata, None)
     if has_certificate:
         exchange.certificate = scope["extensions"][EXTENSION].certificate
     return exchange
+
+
+def peer_of(scope: Scope) -> str:
+    """The address of the client, without its port."""
+    client = scope["client"]
+    return "unix" if client is None else address_of(client[0])
 
 
 async def refuse(failure: Failure, headers: Sequence[Header], send: Send, status: int | None = None) -> None:

@@ -184,5 +184,5 @@ def _reader(field: Any) -> Callable[[str], Any]:
     is_bool = field.message_type is None and field.type == field.TYPE_BOOL
     if is_bool or (field.message_type is not None and field.message_type.full_name == "google.protobuf.BoolValue"):
         return lambda text: {"true": True, "false": False}.get(text, text)
-    # `json_format` reads numbers and names of enums from texts.
+    # `filling` reads numbers and names of enums from texts.
     return lambda text: text

@@ -8,7 +8,8 @@ from google.protobuf.struct_pb2 import ListValue, Struct
 
 from authz._proto.authz.v1 import authzen_pb2 as pb
 from authz.commands.accesses import Access
-from authz.commands.evaluations import Evaluated, EvaluationsQuery, Result, Semantic, check_count, decide_all
+from authz.commands.evaluations import Evaluated, EvaluationsQuery, check_count, decide_all
+from authz.commands.series import Result, Semantic
 from authz.commands.services import Services
 from authz.errors import InvalidRequest
 from authz.rpc.authzen.asking import model_of

@@ -12,7 +12,7 @@ from authz.errors import ConditionFailed, InvalidRequest, RelationNotFound, Type
 
 if TYPE_CHECKING:
     from authz.commands.accesses import Access
-    from authz.commands.evaluations import Result
+    from authz.commands.series import Result
     from authz.tuples import JsonValue
 
 _BAD_REQUEST, _NOT_FOUND, _ALLOWED, _DENIED = 400, 404, 200, 403
