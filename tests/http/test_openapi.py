@@ -8,10 +8,12 @@ from typing import Any, cast
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, given, reject
 from hypothesis import settings as hypothesis_settings
+from hypothesis.strategies import composite
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.errors import UnsupportedSchema
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -131,10 +133,22 @@ def test_requests_that_do_not_fit(interface: Any, label: str) -> None:
 
 def _try(interface: Any, label: str, mode: GenerationMode, hold: Callable[[Any], None]) -> None:
     verb, _, path = label.partition(" ")
-    cases = interface[path][verb].as_strategy(generation_mode=mode)
+    cases = _makeable(interface[path][verb].as_strategy(generation_mode=mode))
     bounds: Any = hypothesis_settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     attempt = cast("Callable[[], None]", bounds(given(cases)(hold)))  # type: ignore[no-untyped-call]
     attempt()
+
+
+@composite
+def _makeable(draw: Any, cases: Any) -> Any:
+    """Cases, but for those that schemathesis finds, in the midst of making one, that it cannot make.
+
+    Models hold rewrites that hold rewrites; now and then it wants the opposite of one of those below the first.
+    """
+    try:
+        return draw(cases)
+    except UnsupportedSchema:
+        reject()
 
 
 def test_real_answers(interface: Any, server: RunningServer) -> None:
